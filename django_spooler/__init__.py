@@ -1,0 +1,22 @@
+"""Background tasks and periodic jobs on the uWSGI spooler, without a broker."""
+
+from .exceptions import Retry, StopSpooling
+from .tasks import (
+    SPOOL_IGNORE,
+    SPOOL_OK,
+    SPOOL_RETRY,
+    spooler_forever,
+    spooler_raw,
+    spooler_task,
+)
+
+__all__ = [
+    "SPOOL_IGNORE",
+    "SPOOL_OK",
+    "SPOOL_RETRY",
+    "Retry",
+    "StopSpooling",
+    "spooler_forever",
+    "spooler_raw",
+    "spooler_task",
+]

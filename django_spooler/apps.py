@@ -1,0 +1,19 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class DjangoSpoolerConfig(AppConfig):
+    """Finds the tasks of all apps and registers the system checks."""
+
+    name = "django_spooler"
+    verbose_name = _("Spooler")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import every app's ``tasks`` module, and our system checks."""
+        from . import checks  # noqa: F401
+
+        autodiscover_modules("tasks")

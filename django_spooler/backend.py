@@ -1,0 +1,188 @@
+"""The task backend: what ``TASKS = {"default": {"BACKEND": ...}}`` names."""
+
+import inspect
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.db import connections
+from django.utils import timezone
+
+from . import executors, results
+from .compat import (
+    TASK_MAX_PRIORITY,
+    TASK_MIN_PRIORITY,
+    BaseTaskBackend,
+    InvalidTask,
+    Task,
+    TaskResult,
+    task_enqueued,
+)
+from .conf import Options, queue_problem
+from .exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
+from .executors import Job
+from .message import Message, normalize_arguments
+from .result import new_result
+from .tasks import SpoolerTask, option_problem, register, waits_for_commit
+
+
+class SpoolerBackend(BaseTaskBackend):
+    """Queues tasks as files of a uWSGI spooler."""
+
+    task_class = SpoolerTask
+    supports_defer = True
+    supports_async_task = True
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        """Raise InvalidOptions where QUEUES or OPTIONS are wrong."""
+        super().__init__(alias, params)
+        for problem in filter(None, map(queue_problem, self.queues)):
+            raise InvalidOptions(problem)
+        self.spooler_options = Options.from_settings(self.options)
+
+    @property
+    def supports_get_result(self) -> bool:  # type: ignore[override]
+        """Whether results are kept: with ``RESULTS = "database"``."""
+        return self.spooler_options.RESULTS is not None
+
+    def validate_task(self, task: Task) -> None:
+        """Raise InvalidSpoolerTask where the task cannot be queued here; else make it known."""
+        if finding := _task_problem(task, self.queues):
+            raise InvalidSpoolerTask(f"{_name(task.func)}: {finding}.")
+        try:
+            super().validate_task(task)
+        except InvalidTask as error:
+            raise InvalidSpoolerTask(f"{_name(task.func)}: {error}") from error
+        register(task)
+
+    def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
+        """Queue a call of the task; inside a transaction, once it has been committed.
+
+        Raise InvalidSpoolerTask, InvalidArguments, or EnqueueError where it cannot be accepted.
+        """
+        self.validate_task(task)
+        _check_signature(task, args, kwargs)
+        plain_args, plain_kwargs = normalize_arguments(task.module_path, args, kwargs)
+        message = Message(
+            id=secrets.token_hex(16),
+            task=task.module_path,
+            args=plain_args,
+            kwargs=plain_kwargs,
+            queue=task.queue_name,
+            priority=int(task.priority),
+            backend=self.alias,
+            enqueued_at=time.time(),
+            run_after=_timestamp(task.run_after),
+        )
+        job = Job(task, message, new_result(task, message), self.spooler_options)
+        executor = executors.choose(self.spooler_options, task.queue_name)
+        results.created(job.result, self.spooler_options)
+        put = partial(self._put, executor, job)
+        if waits_for_commit(task, self.spooler_options):
+            _after_commits(put)
+        else:
+            put()
+        return job.result
+
+    def _put(self, executor: executors.Executor, job: Job) -> None:
+        executor.put(job, lambda: task_enqueued.send(type(self), task_result=job.result))
+
+    def get_result(self, result_id: str) -> TaskResult:
+        """Return a stored result.
+
+        Raise TaskResultDoesNotExist for an unknown id, NotImplementedError without ``RESULTS``.
+        """
+        if not self.supports_get_result:
+            raise NotImplementedError(
+                f"Task backend {self.alias!r} keeps no results."
+                ' Set OPTIONS["RESULTS"] = "database" and migrate.'
+            )
+        return results.load(result_id)
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Return what the system checks find in this backend's settings."""
+        return []
+
+
+def _name(func: Callable[..., Any]) -> str:
+    return f"{getattr(func, '__module__', '?')}.{getattr(func, '__qualname__', repr(func))}"
+
+
+def _task_problem(task: Task, queues: set[str]) -> str | None:
+    name = getattr(task.func, "__qualname__", "")
+    if not inspect.isfunction(task.func) or "<locals>" in name or "<lambda>" in name:
+        return (
+            "Task function must be defined at a module level. The spooler finds it by its dotted"
+            " path: move it to the top of a module, best the app's tasks.py"
+        )
+    if queues and task.queue_name not in queues:
+        return (
+            f"Queue '{task.queue_name}' is not valid for backend. Known are"
+            f" {', '.join(sorted(queues))}; add it to TASKS[{task.backend!r}]['QUEUES'] or correct"
+            " the name"
+        )
+    priority = task.priority
+    if isinstance(priority, bool) or not isinstance(priority, (int, float)) or int(priority) != priority:
+        return _PRIORITY_RULE
+    if not TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY:
+        return f"{_PRIORITY_RULE}; {priority} is outside"
+    if settings.USE_TZ and task.run_after is not None and timezone.is_naive(task.run_after):
+        return "run_after must be an aware datetime. Use django.utils.timezone.now() + timedelta(...)"
+    return option_problem(task)
+
+
+_PRIORITY_RULE = (
+    f"priority must be a whole number between {TASK_MIN_PRIORITY} and {TASK_MAX_PRIORITY}"
+)
+
+
+@lru_cache(maxsize=1024)
+def _signature(func: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(func)
+
+
+@lru_cache(maxsize=1024)
+def _positional_bounds(func: Callable[..., Any]) -> tuple[int, int]:
+    """Return how few and how many positional arguments alone satisfy the function."""
+    least = most = 0
+    for parameter in _signature(func).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            most = 1 << 30
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            most += 1
+            least += parameter.default is parameter.empty
+        elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+            return 1, 0
+    return least, most
+
+
+def _check_signature(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    extra = 1 if task.takes_context else 0
+    least, most = _positional_bounds(task.func)
+    if not kwargs and least <= len(args) + extra <= most:
+        return
+    try:
+        _signature(task.func).bind(*((None,) * extra), *args, **kwargs)
+    except TypeError as error:
+        raise InvalidArguments(
+            f"{task.module_path}{_signature(task.func)} cannot take these arguments: {error}."
+        ) from None
+
+
+def _timestamp(run_after: datetime | None) -> float | None:
+    return None if run_after is None else run_after.timestamp()
+
+
+def _after_commits(put: Callable[[], None]) -> None:
+    """Call ``put`` once every transaction this thread is in has been committed."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            connection.on_commit(partial(_after_commits, put))
+            return
+    put()

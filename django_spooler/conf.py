@@ -1,0 +1,219 @@
+"""``TASKS[alias]["OPTIONS"]`` as one typed, checked object.
+
+The system checks and the backend's constructor both come here, so a wrong option is worded the
+same wherever it is met first.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from .exceptions import InvalidOptions
+
+OUTSIDE_UWSGI_CHOICES = ("inline", "spool", "error")
+RESULTS_CHOICES = (None, "database")
+_QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:][^/\\\x00-\x1f;:]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of one task backend, in the order of the reference page."""
+
+    SPOOLERS: Mapping[str, str] = field(default_factory=dict)
+    """Queue name to absolute spool directory, or to ``uwsgi://host:port``."""
+
+    OUTSIDE_UWSGI: str = "inline"
+    """What ``enqueue`` does where no uWSGI runs: inline, spool or error."""
+
+    INLINE_RAISES: bool = False
+    """Whether an inline task's error reaches the caller of ``enqueue``."""
+
+    MAX_ATTEMPTS: int | None = 3
+    """Tries before a task stands in ``failed``; None for no bound."""
+
+    BACKOFF: float = 2.0
+    """Seconds before the second try; doubles with each further one."""
+
+    BACKOFF_MAX: float = 3600.0
+    """Seconds that no pause between tries exceeds."""
+
+    TIMEOUT: float | None = None
+    """Seconds a task may run before TaskTimeout is raised in it."""
+
+    TIMEOUT_GRACE: float = 10.0
+    """Seconds a timed out task has to end before its process is killed."""
+
+    STOP_GRACE: float = 60.0
+    """Seconds a running task has to end after its spooler was stopped or reloaded."""
+
+    ENQUEUE_ON_COMMIT: bool = True
+    """Whether ``enqueue`` inside a transaction waits for the commit."""
+
+    RESULTS: str | None = None
+    """None, or "database" to keep status, return value and errors of every task."""
+
+    SIGNED: bool = False
+    """Whether only messages signed with the site's SECRET_KEY are run."""
+
+    FSYNC: bool = False
+    """Whether a task is on the disk when ``enqueue`` returns."""
+
+    FAILED_MAX_AGE: float | None = None
+    """Seconds after which a failed task is discarded; None keeps it."""
+
+    FAILED_MAX_COUNT: int | None = None
+    """Number of failed tasks kept, the newest; None keeps all."""
+
+    @classmethod
+    def from_settings(cls, raw: Mapping[str, Any]) -> "Options":
+        """Return the checked options.
+
+        Raise InvalidOptions for the first of the problems found.
+        """
+        for problem in problems(raw):
+            raise InvalidOptions(problem)
+        return cls(**raw)
+
+    def spooler_for(self, queue: str) -> str | None:
+        """Return the directory or address set for ``queue``, None for uWSGI's first spooler."""
+        return self.SPOOLERS.get(queue)
+
+
+def default_directory() -> Path:
+    """Return the spool directory used outside uWSGI where ``SPOOLERS`` names none.
+
+    Raise InvalidOptions where the settings have no BASE_DIR to put it in.
+    """
+    base_dir = getattr(settings, "BASE_DIR", None)
+    if base_dir is None:
+        raise InvalidOptions(
+            "There is no spool directory: OPTIONS['SPOOLERS'] names none for this queue and the"
+            " settings have no BASE_DIR to find a default in. Set OPTIONS['SPOOLERS'] ="
+            " {'default': '/absolute/path/to/spool'}."
+        )
+    return Path(base_dir) / "spool"
+
+
+def problems(raw: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the raw OPTIONS, one sentence each."""
+    known = {option.name for option in fields(Options)}
+    found = [_unknown(name, known) for name in raw if name not in known]
+    for name, check in _CHECKS.items():
+        if name in raw and (finding := check(raw[name])):
+            found.append(f"OPTIONS[{name!r}] is {raw[name]!r}: {finding}.")
+    if isinstance(raw.get("SPOOLERS"), Mapping):
+        found.extend(_spooler_problems(raw["SPOOLERS"]))
+    return found
+
+
+def queue_problem(name: object) -> str | None:
+    """Return why ``name`` cannot be a queue's name (it becomes a directory's), or None."""
+    if isinstance(name, str) and _QUEUE_NAME.fullmatch(name) and len(name.encode()) <= 100:
+        return None
+    return (
+        f"Queue name {name!r} cannot be a directory's name. Use 1 to 100 characters, no leading dot"
+        " and none of / \\ : ; or control characters."
+    )
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(str(name).upper(), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+    return f"OPTIONS has an unknown entry {name!r}: {hint}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def seconds_problem(value: object) -> str | None:
+    """Return why ``value`` is no duration in seconds, or None."""
+    if _is_number(value) and 0 <= value < float("inf"):  # type: ignore[operator]
+        return None
+    return "it must be a number of seconds, zero or more"
+
+
+def optional_seconds_problem(value: object) -> str | None:
+    """Return why ``value`` is neither a duration above zero nor None, or None."""
+    if value is None or (_is_number(value) and 0 < value < float("inf")):  # type: ignore[operator]
+        return None
+    return "it must be a number of seconds above zero, or None"
+
+
+def optional_count_problem(value: object) -> str | None:
+    """Return why ``value`` is neither a count above zero nor None, or None."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return None
+    return "it must be a whole number, one or more, or None"
+
+
+def _boolean(value: object) -> str | None:
+    return None if isinstance(value, bool) else "it must be True or False"
+
+
+def _one_of(*choices: object) -> Any:
+    def check(value: object) -> str | None:
+        if value in choices:
+            return None
+        return f"it must be one of {', '.join(map(repr, choices))}"
+
+    return check
+
+
+def _mapping(value: object) -> str | None:
+    if isinstance(value, Mapping):
+        return None
+    return "it must be a dictionary of queue name to spool directory"
+
+
+_CHECKS = {
+    "SPOOLERS": _mapping,
+    "OUTSIDE_UWSGI": _one_of(*OUTSIDE_UWSGI_CHOICES),
+    "INLINE_RAISES": _boolean,
+    "MAX_ATTEMPTS": optional_count_problem,
+    "BACKOFF": seconds_problem,
+    "BACKOFF_MAX": seconds_problem,
+    "TIMEOUT": optional_seconds_problem,
+    "TIMEOUT_GRACE": seconds_problem,
+    "STOP_GRACE": seconds_problem,
+    "ENQUEUE_ON_COMMIT": _boolean,
+    "RESULTS": _one_of(*RESULTS_CHOICES),
+    "SIGNED": _boolean,
+    "FSYNC": _boolean,
+    "FAILED_MAX_AGE": optional_seconds_problem,
+    "FAILED_MAX_COUNT": optional_count_problem,
+}
+
+
+def _spooler_problems(spoolers: Mapping[str, Any]) -> list[str]:
+    found = []
+    for queue, place in spoolers.items():
+        if problem := queue_problem(queue):
+            found.append(problem)
+        text = str(place)
+        if text.startswith("uwsgi://"):
+            if not _has_host_and_port(text):
+                found.append(
+                    f"OPTIONS['SPOOLERS'][{queue!r}] is {text!r}: an address needs a host and a"
+                    " port, as in 'uwsgi://10.0.0.5:3031'."
+                )
+        elif not Path(text).is_absolute():
+            found.append(
+                f"OPTIONS['SPOOLERS'][{queue!r}] is {text!r}: a spool directory must be an absolute"
+                f" path, since each process may stand elsewhere. Use str(BASE_DIR / {text!r})."
+            )
+    return found
+
+
+def _has_host_and_port(address: str) -> bool:
+    parts = urlsplit(address)
+    try:
+        return bool(parts.hostname and parts.port)
+    except ValueError:
+        return False

@@ -1,0 +1,293 @@
+"""One claimed file, from its bytes to its end; the same for uWSGI's spoolers and the plain worker.
+
+A try becomes an outcome before anything is written, and settling moves the file as the outcome
+asks. What follows a move (signals, logs) cannot undo it.
+"""
+
+import contextvars
+import logging
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from . import database, results
+from .compat import (
+    TASK_MAX_PRIORITY,
+    TASK_MIN_PRIORITY,
+    InvalidTask,
+    Task,
+    TaskResultStatus,
+    task_backends,
+    task_finished,
+)
+from .conf import Options, queue_problem
+from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
+from .message import Attempt, Message, decode, decode_journal, encode_attempt
+from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
+from .result import SpoolerResult, new_result
+from .signals import task_failed
+from .spool.directory import Place, Spool, is_still_written, read_file
+from .spool.names import TaskName
+from .spool.packet import decode_variables, split
+from .spool.queue import Claimed
+from .tasks import find_task, policy_of
+from .timelimit import kill_after
+
+logger = logging.getLogger("django_spooler")
+
+_SETTLE_PAUSE = 1.0
+"""Seconds between two tries to move a file that the disk does not let go."""
+
+
+class StillWritten(Exception):
+    """The claimed file is not whole yet, and its producer may be at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that was read from a file and that this site has the task for."""
+
+    message: Message
+    attempts: list[Attempt]
+    task: Task
+    options: Options
+
+    def new_result(self, used_up: int) -> SpoolerResult:
+        """Return the call's result as it stands after the attempts ``used_up``."""
+        result = new_result(self.task, self.message)
+        workers = {attempt.attempt: attempt.worker for attempt in self.attempts}
+        result.worker_ids.extend(workers.get(number, "unknown") for number in range(1, used_up + 1))
+        return result
+
+
+class Consumer:
+    """Runs claimed files and settles them, for one process."""
+
+    def __init__(self, spool: Spool, worker_id: str, trace: IO[Any]) -> None:
+        """Errors of the process's own end go to ``trace``, an open file."""
+        self._spool = spool
+        self._worker_id = worker_id
+        self._trace = trace
+        self._context = contextvars.copy_context()
+
+    def consume(self, claimed: Claimed) -> None:
+        """Run one claimed task and settle its file.
+
+        Raise StillWritten, leaving the file claimed, where its producer has not finished it.
+        """
+        try:
+            message, attempts = read(claimed.path)
+        except UnreadableTask as error:
+            if isinstance(error, DamagedTask) and is_still_written(claimed.path):
+                raise StillWritten from error
+            set_aside(self._spool, claimed, error)
+            return
+        try:
+            call = find_call(message, attempts)
+        except UnknownTask as error:
+            set_aside(self._spool, claimed, error, message)
+            return
+        result = call.new_result(claimed.task_name.attempts)
+        outcome = self._perform(call, result)
+        settle(self._spool, claimed, call, result, outcome, self._worker_id)
+
+    def _perform(self, call: Call, result: SpoolerResult) -> Outcome:
+        timeout = policy_of(call.task, call.options).timeout
+        bound = (
+            nullcontext()
+            if timeout is None
+            else kill_after(timeout + call.options.TIMEOUT_GRACE, self._trace)
+        )
+        database.refresh()
+        try:
+            with bound:
+                return perform(
+                    call.task, result, call.options,
+                    worker_id=self._worker_id, context=self._context,
+                )
+        finally:
+            database.refresh()
+
+
+def read(path: str) -> tuple[Message, list[Attempt]]:
+    """Return the message and the journal of a task's file.
+
+    Raise UnreadableTask for what is none, OSError where the file cannot be read for now.
+    """
+    return parse(read_file(path))
+
+
+def parse(content: bytes) -> tuple[Message, list[Attempt]]:
+    """Return the message and the journal of a file's content. Raise UnreadableTask."""
+    variables, body = split(content)
+    line, newline, journal = body.partition(b"\n")
+    if not body.startswith(b'{"v"'):
+        # A packet from a socket has no body: its message is one of the variables.
+        line, newline, _ = decode_variables(variables).get(b"message", b"").partition(b"\n")
+        journal = body
+    if not line:
+        raise DamagedTask("it has no message of ours")
+    if not newline:
+        raise DamagedTask("the message is cut short")
+    return decode(line, signed=_signatures_required()), decode_journal(journal.splitlines())
+
+
+def adopt(spool: Spool, path: str, content: bytes) -> None:
+    """Move a file of ours from the scanned directory to its place: it came through a socket.
+
+    Raise DamagedTask where its message is cut short; set it aside where it is unreadable.
+    """
+    try:
+        message, _ = parse(content)
+        place = _checked_place(message)
+    except UnreadableTask as error:
+        if isinstance(error, DamagedTask):
+            raise
+        spool.set_aside(path, f"{type(error).__name__}: {error}")
+        return
+    name = TaskName(os.path.basename(path))
+    if message.run_after is not None and message.run_after > time.time():
+        spool.schedule(path, name, place, message.run_after)
+    else:
+        spool.make_ready(path, name, place)
+
+
+def _checked_place(message: Message) -> Place:
+    """Return the place a message asks for; it becomes a path, so nothing in it is believed."""
+    if problem := queue_problem(message.queue):
+        raise DamagedTask(problem)
+    if not TASK_MIN_PRIORITY <= message.priority <= TASK_MAX_PRIORITY:
+        raise DamagedTask(f"priority {message.priority} is out of range")
+    return Place.of(message.queue, message.priority)
+
+
+def find_call(message: Message, attempts: list[Attempt]) -> Call:
+    """Return the call a message asks for. Raise UnknownTask for a task this site does not have."""
+    task = find_task(message.task)
+    if task is None:
+        raise UnknownTask(
+            f"{message.task} is no task of this site. If it was renamed or its app removed, deploy"
+            " a module that has it and retry; else discard"
+        )
+    if (task.queue_name, task.priority) != (message.queue, message.priority):
+        try:
+            task = task.using(queue_name=message.queue, priority=message.priority)
+        except InvalidTask:  # the queue was taken out of the settings after the call was accepted
+            pass
+    return Call(message, attempts, task, _options_of(message.backend))
+
+
+def settle(
+    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome, worker: str
+) -> None:
+    """Move the file as the outcome asks, however long the disk takes to allow it.
+
+    It stays claimed meanwhile, so nobody runs the task again.
+    """
+    attempt = result.attempts
+    if isinstance(outcome, (Again, Failed)):
+        _note_attempt(claimed.path, Attempt(
+            attempt=attempt, at=time.time(), error=f"{type(outcome.error).__name__}: {outcome.error}",
+            traceback=as_task_error(outcome.error).traceback, worker=worker,
+        ))
+    while True:
+        try:
+            _move(spool, claimed, call, attempt, outcome)
+            break
+        except FileNotFoundError:
+            logger.warning("%s was taken away while its task ran", claimed.path)
+            break
+        except OSError:
+            logger.exception("%s is done but cannot be moved yet", claimed.path)
+            time.sleep(_SETTLE_PAUSE)
+    if isinstance(outcome, Failed):
+        task_failed.send_robust(
+            type(result.task.get_backend()),
+            task_result=result, exception=outcome.error, reason=outcome.reason,
+        )
+
+
+def _move(spool: Spool, claimed: Claimed, call: Call, attempt: int, outcome: Outcome) -> None:
+    name = claimed.task_name
+    if isinstance(outcome, Again):
+        later = replace(name, attempts=attempt)
+        spool.schedule(claimed.path, later, claimed.place, time.time() + outcome.delay)
+    elif isinstance(outcome, Repeat):
+        fresh = TaskName(name.base)
+        spool.schedule(claimed.path, fresh, claimed.place, time.time() + outcome.delay)
+    elif isinstance(outcome, Failed):
+        spool.set_aside(
+            claimed.path, outcome.reason, identifier=call.message.id, task=call.message.task,
+            traceback=as_task_error(outcome.error).traceback, place=claimed.place, name=claimed.name,
+        )
+    else:
+        os.unlink(claimed.path)
+
+
+def set_aside(
+    spool: Spool, claimed: Claimed, error: UnreadableTask, message: Message | None = None
+) -> None:
+    """Move a file that cannot be run to ``failed``, and say so."""
+    reason = f"{type(error).__name__}: {error}"
+    spool.set_aside(
+        claimed.path, reason, identifier=message and message.id, task=message and message.task,
+        place=claimed.place, name=claimed.name,
+    )
+    logger.error("%s was set aside: %s", claimed.name, reason)
+    task_failed.send_robust(Consumer, task_result=None, exception=error, reason=reason)
+
+
+def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
+    """Count an attempt for a task whose process died, and try it again later or set it aside.
+
+    ``death`` tells how, as in "signal 9". A file that cannot be read is left to the next claim.
+    """
+    used_up = claimed.task_name.attempts
+    try:
+        call = find_call(*read(claimed.path))
+    except UnreadableTask:
+        spool.make_ready(claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place)
+        return
+    result = call.new_result(used_up)
+    result.worker_ids.append("unknown")
+    error = TaskKilled(f"killed the process ({death})")
+    policy = policy_of(call.task, call.options)
+    result.errors.append(as_task_error(error))
+    outcome: Outcome
+    if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
+        outcome = Failed(error, f"{error} (attempt {result.attempts} of {policy.max_attempts})")
+        result.set(status=TaskResultStatus.FAILED)
+    else:
+        outcome = Again(error, backoff(policy, result.attempts))
+    logger.error(
+        "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
+    )
+    results.save(result, call.options)
+    settle(spool, claimed, call, result, outcome, "unknown")
+    if isinstance(outcome, Failed):
+        task_finished.send_robust(type(call.task.get_backend()), task_result=result)
+
+
+def _note_attempt(path: str, attempt: Attempt) -> None:
+    try:
+        with open(path, "ab") as file:
+            file.write(encode_attempt(attempt))
+    except OSError:
+        logger.exception("The attempt could not be noted in %s", path)
+
+
+def _options_of(alias: str) -> Options:
+    """Return the options of the backend a message came from, or of the first that is ours."""
+    known = {backend.alias: backend for backend in _spooler_backends()}
+    backend = known.get(alias) or next(iter(known.values()), None)
+    return Options() if backend is None else backend.spooler_options
+
+
+def _signatures_required() -> bool:
+    return any(backend.spooler_options.SIGNED for backend in _spooler_backends())
+
+
+def _spooler_backends() -> list[Any]:
+    return [backend for backend in task_backends.all() if hasattr(backend, "spooler_options")]

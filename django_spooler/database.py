@@ -1,0 +1,39 @@
+"""Database connections in a process that was forked, and between two tasks."""
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+_inherited: list[BaseDatabaseWrapper] = []
+"""Kept for ever: even a driver's destructor would speak on the other process's socket."""
+
+
+def drop_inherited() -> None:
+    """Forget the connections opened before the fork, without a word to their servers."""
+    for connection in connections.all(initialized_only=True):
+        _inherited.append(connection)
+        del connections[connection.alias]
+
+
+def refresh() -> None:
+    """Leave each open connection as a new request would find it.
+
+    A transaction that a task left open is rolled back with its connection; CONN_MAX_AGE is kept to.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block or _is_manual(connection):
+            _abandon(connection)
+        else:
+            connection.close_if_unusable_or_obsolete()
+        connection.queries_log.clear()
+
+
+def _is_manual(connection: BaseDatabaseWrapper) -> bool:
+    return connection.connection is not None and (
+        connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
+    )
+
+
+def _abandon(connection: BaseDatabaseWrapper) -> None:
+    if connection.connection is not None:
+        connection._close()
+    del connections[connection.alias]

@@ -1,0 +1,97 @@
+"""Everything this package raises.
+
+::
+
+    SpoolerError
+    ├── InvalidSpoolerTask      a function cannot be a task, or not with these options
+    ├── InvalidArguments        enqueue() got arguments the task or JSON cannot take
+    ├── InvalidOptions          the settings are wrong
+    ├── EnqueueError            a good task could not be accepted
+    │   ├── NoSpooler           nothing is set up that would ever run it
+    │   └── SpoolUnavailable    the spool directory refused the file
+    ├── UnreadableTask          a spool file this version cannot run
+    │   ├── DamagedTask         not a whole, well-formed task
+    │   ├── NewerTask           written by a newer version of this package
+    │   ├── UntrustedTask       its signature is missing or wrong
+    │   └── UnknownTask         names a task this site does not have
+    ├── TaskTimeout             raised inside a task that runs for too long
+    ├── TaskKilled              the process that ran a task died
+    ├── Retry                   raised by a task that asks for another try
+    └── StopSpooling            raised by a spooler_forever task that is done
+"""
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .compat import InvalidTask
+
+
+class SpoolerError(Exception):
+    """Base class of every exception of django-spooler."""
+
+
+class InvalidSpoolerTask(SpoolerError, InvalidTask):
+    """A function cannot be a task, or not with the options given."""
+
+
+class InvalidArguments(SpoolerError, TypeError):
+    """The arguments do not fit the task's signature, or JSON cannot hold them."""
+
+
+class InvalidOptions(SpoolerError, ImproperlyConfigured):
+    """An entry of ``TASKS[...]["OPTIONS"]`` is unknown or has a wrong value."""
+
+
+class EnqueueError(SpoolerError):
+    """A valid task could not be accepted; nothing of it was kept."""
+
+
+class NoSpooler(EnqueueError):
+    """No spooler is set up that would ever run the task."""
+
+
+class SpoolUnavailable(EnqueueError):
+    """The spool directory did not take the file: full, read-only, gone, or not ours."""
+
+
+class UnreadableTask(SpoolerError):
+    """A spool file that this version and set-up cannot run."""
+
+
+class DamagedTask(UnreadableTask):
+    """The file is not a whole, well-formed task."""
+
+
+class NewerTask(UnreadableTask):
+    """The file was written by a newer version of this package."""
+
+
+class UntrustedTask(UnreadableTask):
+    """The message is not signed with one of the site's keys, though ``SIGNED`` asks for it."""
+
+
+class UnknownTask(UnreadableTask):
+    """The message names a task that is not registered in this site."""
+
+
+class TaskTimeout(SpoolerError):
+    """Raised inside a task when its ``timeout`` is over."""
+
+
+class TaskKilled(SpoolerError):
+    """The process that ran the task died while it did."""
+
+
+class Retry(SpoolerError):
+    """Raised by a task that wants another try.
+
+    ``after`` is the pause in seconds; None takes the task's own backoff. A try asked for counts
+    as an attempt, so a task that only ever retries ends in ``failed`` after ``max_attempts``.
+    """
+
+    def __init__(self, message: str = "the task asked for another try", *, after: float | None = None):
+        super().__init__(message)
+        self.after = after
+
+
+class StopSpooling(SpoolerError):
+    """Raised by a ``spooler_forever`` task to end its own repetition, as a success."""

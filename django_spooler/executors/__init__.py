@@ -1,0 +1,81 @@
+"""The ways out of ``enqueue``, and which one is taken."""
+
+import os
+from types import ModuleType
+
+from ..conf import Options, default_directory
+from ..exceptions import NoSpooler
+from .base import Executor, Job
+from .file import FileExecutor
+from .inline import InlineExecutor
+from .remote import RemoteExecutor
+from .uwsgi import UwsgiExecutor, uwsgi_module
+
+__all__ = ["Executor", "Job", "choose", "directories", "serve_from_here"]
+
+_serving = False
+
+
+def serve_from_here() -> None:
+    """Say that this process is a plain worker: what its tasks enqueue goes to the spool."""
+    global _serving
+    _serving = True
+
+
+def choose(options: Options, queue: str) -> Executor:
+    """Return the way a task of ``queue`` takes from this process.
+
+    Raise NoSpooler where nothing would ever run it.
+    """
+    uwsgi = uwsgi_module()
+    if uwsgi is not None:
+        return _under_uwsgi(uwsgi, options, queue)
+    if _serving or options.OUTSIDE_UWSGI == "spool":
+        return _outside_uwsgi(options, queue)
+    if options.OUTSIDE_UWSGI == "inline":
+        return InlineExecutor()
+    raise NoSpooler(
+        f"A task for queue {queue!r} was enqueued outside uWSGI, and OPTIONS['OUTSIDE_UWSGI'] is"
+        ' "error". Serve the site with uWSGI, or set it to "inline" (run at once, in this process)'
+        ' or "spool" (write the file for a running spooler).'
+    )
+
+
+def directories(options: Options, queues: set[str]) -> dict[str, list[str]]:
+    """Return each local spool directory of the settings and the queues it serves."""
+    found: dict[str, list[str]] = {}
+    for queue in sorted(queues or {"default"}):
+        place = options.spooler_for(queue)
+        if place is None:
+            uwsgi = uwsgi_module()
+            known = _spoolers(uwsgi) if uwsgi else []
+            place = known[0] if known else str(default_directory())
+        if not place.startswith("uwsgi://"):
+            found.setdefault(os.path.realpath(place), []).append(queue)
+    return found
+
+
+def _under_uwsgi(uwsgi: ModuleType, options: Options, queue: str) -> Executor:
+    place, known = options.spooler_for(queue), _spoolers(uwsgi)
+    if place is None:
+        if known:
+            return UwsgiExecutor(uwsgi, known[0])
+        raise NoSpooler(
+            f"A task for queue {queue!r} was enqueued, but this uWSGI runs without a spooler. Add to"
+            " its configuration: spooler = /absolute/path/to/spool and import ="
+            " django_spooler.worker; or name a directory that others serve in OPTIONS['SPOOLERS']."
+        )
+    if place.startswith("uwsgi://"):
+        return RemoteExecutor(place)
+    directory = os.path.realpath(place)
+    return UwsgiExecutor(uwsgi, directory) if directory in known else FileExecutor(directory)
+
+
+def _outside_uwsgi(options: Options, queue: str) -> Executor:
+    place = options.spooler_for(queue) or str(default_directory())
+    return RemoteExecutor(place) if place.startswith("uwsgi://") else FileExecutor(place)
+
+
+def _spoolers(uwsgi: ModuleType) -> list[str]:
+    known = getattr(uwsgi, "spoolers", ()) if hasattr(uwsgi, "spool") else ()
+    return [os.fsdecode(directory) for directory in known]

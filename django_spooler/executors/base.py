@@ -1,0 +1,49 @@
+"""What an executor is given, and what it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..compat import Task
+from ..conf import Options
+from ..message import Message, encode
+from ..result import SpoolerResult
+from ..spool.directory import Place
+
+MARK = {b"django_spooler": b"1"}
+"""The variable that tells our packets from other libraries'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One accepted call, on its way out."""
+
+    task: Task
+    message: Message
+    result: SpoolerResult
+    options: Options
+
+    @property
+    def body(self) -> bytes:
+        """The message as it stands in the file."""
+        return encode(self.message, signed=self.options.SIGNED)
+
+    @property
+    def place(self) -> Place:
+        """Where its file belongs."""
+        return Place.of(self.message.queue, self.message.priority)
+
+    def due(self, now: float) -> float | None:
+        """Return its time if that is still to come (seconds since the epoch)."""
+        run_after = self.message.run_after
+        return run_after if run_after is not None and run_after > now else None
+
+
+class Executor(Protocol):
+    """One way out of ``enqueue``."""
+
+    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+        """Hand the job over and call ``enqueued`` once it is accepted.
+
+        Raise EnqueueError and keep nothing where it cannot be accepted.
+        """

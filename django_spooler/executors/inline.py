@@ -1,0 +1,43 @@
+"""Out at once, in this process: for tests, shells and sites not yet under uWSGI."""
+
+import contextvars
+import os
+import socket
+from collections.abc import Callable
+
+from ..perform import Again, Failed, perform
+from ..signals import task_failed
+from .base import Job
+
+
+class InlineExecutor:
+    """Runs the task before ``enqueue`` returns, by the spooler's own rules.
+
+    Tries follow each other without a pause, ``run_after`` is not waited for, and a
+    ``spooler_forever`` task runs once.
+    """
+
+    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+        """Run the job; its error is recorded and logged, and raised only with INLINE_RAISES.
+
+        KeyboardInterrupt always goes on: whoever pressed Ctrl-C wants more than the task to end.
+        """
+        enqueued()
+        context = contextvars.copy_context()
+        worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
+        while True:
+            outcome = perform(
+                job.task, job.result, job.options, worker_id=worker_id, context=context
+            )
+            error = getattr(outcome, "error", None)
+            if isinstance(error, KeyboardInterrupt):
+                raise error
+            if not isinstance(outcome, Again):
+                break
+        if isinstance(outcome, Failed):
+            task_failed.send(
+                type(job.task.get_backend()),
+                task_result=job.result, exception=outcome.error, reason=outcome.reason,
+            )
+        if error is not None and job.options.INLINE_RAISES:
+            raise error

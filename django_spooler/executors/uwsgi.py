@@ -1,0 +1,90 @@
+"""Out through ``uwsgi.spool``: the way from a web worker, or from another task."""
+
+import contextlib
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+from ..spool.directory import Spool, set_due, sync_directory
+from ..spool.packet import encode
+from .base import MARK, Job
+
+_known_parents: set[str] = set()
+
+
+def uwsgi_module() -> ModuleType | None:
+    """Return the module uWSGI gives to the Python it embeds, None outside uWSGI."""
+    module = sys.modules.get("uwsgi")
+    if module is None:
+        try:
+            import uwsgi as module  # type: ignore[import-not-found,no-redef]
+        except ImportError:
+            return None
+    return module if hasattr(module, "masterpid") else None
+
+
+class UwsgiExecutor:
+    """Lets uWSGI write the file into our tree, which its own loop does not scan.
+
+    ``uwsgi.spool`` takes a path as ``priority``, makes its last directory and writes the file
+    there; ``body`` has no 64 KiB limit. Source: ``uwsgi_spool_request`` in ``core/spooler.c``.
+    """
+
+    def __init__(self, uwsgi: ModuleType, directory: str) -> None:
+        self._uwsgi = uwsgi
+        self._directory = directory
+
+    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+        """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
+        due = job.due(time.time())
+        path = self._spool(job, due)
+        if due is not None:
+            _set_exact_time(path, due)
+        if job.options.FSYNC:
+            _sync(path)
+        enqueued()
+
+    def _spool(self, job: Job, due: float | None) -> str:
+        place, body = job.place, job.body
+        target = place.ready if due is None else place.scheduled(due)
+        variables = {
+            **MARK,
+            b"spooler": os.fsencode(self._directory),
+            b"priority": os.fsencode(target),
+            b"body": body,
+        }
+        if due is not None:
+            # Whole seconds only, so the next one: a file is never due too early.
+            variables[b"at"] = str(math.ceil(due)).encode()
+        with contextlib.suppress(OSError):
+            self._make_parent(target)
+        try:
+            return os.fsdecode(self._uwsgi.spool(variables))
+        except ValueError:
+            # It tells no cause, only its log does. Our own writer either succeeds or knows.
+            return Spool(self._directory).publish(encode(MARK, body), place, due=due)
+
+    def _make_parent(self, target: str) -> None:
+        parent = os.path.join(self._directory, os.path.dirname(target))
+        if parent not in _known_parents:
+            os.makedirs(parent, mode=0o750, exist_ok=True)
+            _known_parents.add(parent)
+
+
+def _set_exact_time(path: str, due: float) -> None:
+    with contextlib.suppress(FileNotFoundError):  # already on its way
+        set_due(path, due)
+
+
+def _sync(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # already done
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    with contextlib.suppress(FileNotFoundError):
+        sync_directory(os.path.dirname(path))

@@ -1,0 +1,273 @@
+"""The message of a task: what ``enqueue`` says and the consumer hears.
+
+One line of JSON, with the signature behind it where one is made::
+
+    {"v":1,"id":"Jx0…","task":"shop.tasks.send_invoice","args":[7],"kwargs":{},"queue":"default",
+     "priority":0,"backend":"default","enqueued_at":1764000000.25,"run_after":null}
+    {"v":1,…}:8qGmXv…
+
+``v`` is the format's version and stands first; the signature covers the whole line before it, so
+whatever decides how to read the rest is signed. Behind the line, in the same file, the journal:
+one line of JSON for each attempt that failed. Times are seconds since the epoch.
+
+This module is pure: bytes in, bytes out.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.core.signing import BadSignature, Signer
+from django.utils.functional import Promise
+
+from .exceptions import DamagedTask, InvalidArguments, NewerTask, UntrustedTask
+
+VERSION = 1
+_SALT = "django_spooler.message"
+_MAX_DEPTH = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One call of one task."""
+
+    id: str
+    task: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    queue: str
+    priority: int
+    backend: str
+    enqueued_at: float
+    run_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt that did not succeed, as the journal keeps it."""
+
+    attempt: int
+    at: float
+    error: str
+    traceback: str
+    worker: str
+
+
+def encode(message: Message, *, signed: bool) -> bytes:
+    """Return the message's line, signed with SECRET_KEY if ``signed``."""
+    text = json.dumps(
+        {
+            "v": VERSION,
+            "id": message.id,
+            "task": message.task,
+            "args": message.args,
+            "kwargs": message.kwargs,
+            "queue": message.queue,
+            "priority": message.priority,
+            "backend": message.backend,
+            "enqueued_at": message.enqueued_at,
+            "run_after": message.run_after,
+        },
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+    if signed:
+        text = _signer().sign(text)
+    return text.encode("ascii") + b"\n"
+
+
+def decode(line: bytes, *, signed: bool) -> Message:
+    """Return the message of a line.
+
+    Raise DamagedTask, NewerTask for a later version of the format and, if ``signed``,
+    UntrustedTask where the signature is missing or wrong.
+    """
+    try:
+        text = line.rstrip(b"\n").decode("ascii")
+    except UnicodeDecodeError as error:
+        raise DamagedTask("the message is not ASCII JSON") from error
+    if signed:
+        text = _verified(text)
+    elif not text.endswith("}"):
+        text = text.rpartition(":")[0]
+    fields = _loads(text)
+    if not isinstance(fields, dict):
+        raise DamagedTask("the message is not a JSON object")
+    version = fields.pop("v", None)
+    if isinstance(version, int) and version > VERSION:
+        raise NewerTask(
+            f"the message has format {version}, this django-spooler reads up to {VERSION}:"
+            " upgrade, then retry the task"
+        )
+    if version != VERSION or isinstance(version, bool):
+        raise DamagedTask(f"the message has no known format version: {version!r}")
+    return _checked(fields)
+
+
+def encode_attempt(attempt: Attempt) -> bytes:
+    """Return the journal's line for one attempt."""
+    return json.dumps(asdict(attempt), separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode_journal(lines: Sequence[bytes]) -> list[Attempt]:
+    """Return the attempts of a journal; a line that is cut or foreign is passed over."""
+    attempts = []
+    for line in lines:
+        try:
+            attempts.append(Attempt(**json.loads(line)))
+        except (ValueError, TypeError, RecursionError):
+            continue
+    return attempts
+
+
+def normalize_arguments(
+    task: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments as JSON will hold them: tuples become lists, mappings dicts.
+
+    Raise InvalidArguments that names the path of the first value JSON cannot hold as it is.
+    """
+    try:
+        return [_plain(value) for value in args], {name: _plain(value) for name, value in kwargs.items()}
+    except _NotJSON as error:
+        raise InvalidArguments(
+            f"Unsupported type: {task} got {_locate(args, kwargs)}: {error}."
+        ) from None
+
+
+class _NotJSON(Exception):
+    """A value that JSON cannot hold; the text is the finding and the remedy."""
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
+    if kind is int:
+        return _short_enough(value)
+    if kind is float:
+        if math.isfinite(value):
+            return value
+        raise _NotJSON(f"{value!r} is not JSON. Pass None, or a string")
+    if depth >= _MAX_DEPTH:
+        raise _NotJSON(f"nested more than {_MAX_DEPTH} deep. Pass a flat structure, or JSON text")
+    if kind is list or kind is tuple:
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, Mapping):
+        return {_plain_key(key): _plain(item, depth + 1) for key, item in value.items()}
+    return _plain_subclass(value, depth)
+
+
+def _plain_subclass(value: Any, depth: int) -> Any:
+    """Take a value of a subclass (an enum, a SafeString, a named tuple) for its plain type."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return _short_enough(int(value))
+    if isinstance(value, float):
+        return _plain(float(value), depth)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview, range)):
+        return _plain(list(value), depth)
+    raise _NotJSON(f"{type(value).__name__} is not JSON. {_advice(value)}")
+
+
+def _plain_key(key: Any) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise _NotJSON(f"the key {key!r} is not a string. JSON has only string keys")
+
+
+def _short_enough(value: int) -> int:
+    # CPython refuses to turn longer integers into text (sys.set_int_max_str_digits).
+    if -(1 << 14_000) < value < 1 << 14_000:
+        return value
+    raise _NotJSON("an int of more than 4,200 digits. Pass hex(value)")
+
+
+def _advice(value: Any) -> str:
+    if hasattr(value, "pk"):
+        return "Pass its pk and load it in the task"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "Pass base64 text, or save the bytes and pass where they are"
+    if isinstance(value, Promise) or hasattr(value, "isoformat"):
+        return "Pass str(value)"
+    return "Pass plain strings, numbers, lists and dicts"
+
+
+def _locate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the path of the first item that is not JSON, as in ``kwargs['user'].profile``."""
+    named = [(f"args[{index}]", item) for index, item in enumerate(args)]
+    named += [(f"kwargs[{name!r}]", item) for name, item in kwargs.items()]
+    return _path_of_unfit(named)
+
+
+def _path_of_unfit(named: Sequence[tuple[str, Any]]) -> str:
+    for path, item in named:
+        try:
+            _plain(item)
+        except _NotJSON:
+            return path + _path_of_unfit(_children(item))
+    return ""
+
+
+def _children(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [(_step(key), item) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    return []
+
+
+def _step(key: Any) -> str:
+    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+
+
+def _signer() -> Signer:
+    return Signer(salt=_SALT)
+
+
+def _verified(text: str) -> str:
+    try:
+        return _signer().unsign(text)
+    except BadSignature as error:
+        raise UntrustedTask(
+            "the signature is missing or does not fit any of the site's keys (SIGNED is on)"
+        ) from error
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedTask(f"the message is not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _checked(fields: dict[str, Any]) -> Message:
+    try:
+        message = Message(**fields)
+    except TypeError as error:
+        raise DamagedTask(f"the message's fields are not ours: {error}") from error
+    for name, kinds in _FIELD_TYPES.items():
+        value = getattr(message, name)
+        if not isinstance(value, kinds) or (isinstance(value, bool)):
+            raise DamagedTask(f"the message's {name} is {type(value).__name__}")
+    return message
+
+
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "task": (str,),
+    "args": (list,),
+    "kwargs": (dict,),
+    "queue": (str,),
+    "priority": (int,),
+    "backend": (str,),
+    "enqueued_at": (int, float),
+    "run_after": (int, float, type(None)),
+}

@@ -1,0 +1,235 @@
+"""One try of one task: whatever the function does becomes one of five outcomes."""
+
+import asyncio
+import contextvars
+import logging
+import random
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from traceback import format_exception
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone, translation
+
+from . import results
+from .compat import (
+    Task,
+    TaskError,
+    TaskResultStatus,
+    normalize_json,
+    task_finished,
+    task_started,
+)
+from .conf import Options
+from .context import SpoolerContext
+from .exceptions import Retry, SpoolerError, StopSpooling, TaskTimeout
+from .result import SpoolerResult
+from .signals import task_retried
+from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
+from .timelimit import time_limit
+
+logger = logging.getLogger("django_spooler")
+
+JITTER = 0.25
+"""The part of a pause that chance may add to it, so that tasks that failed together spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The task succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A ``spooler_forever`` task succeeded and runs again."""
+
+    delay: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The task failed, or asked for it, and gets another try."""
+
+    error: BaseException
+    delay: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """The task raised one of its ``discard_on``: over, and nothing is kept."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task failed for good."""
+
+    error: BaseException
+    reason: str
+
+
+Outcome = Done | Repeat | Again | Discarded | Failed
+
+
+def perform(
+    task: Task,
+    result: SpoolerResult,
+    options: Options,
+    *,
+    worker_id: str,
+    context: contextvars.Context,
+) -> Outcome:
+    """Try the task once, in a copy of ``context``, and note in ``result`` what came of it.
+
+    Nothing the task raises escapes.
+    """
+    policy = policy_of(task, options)
+    _note_start(result, options, worker_id)
+    try:
+        value = context.copy().run(_call, task, result, policy)
+        outcome = _conclude(task, value)
+        returned = normalize_json(value)
+    except BaseException as error:
+        outcome = _judge(task, error, policy, result.attempts)
+        if not isinstance(outcome, (Done, Repeat)):
+            return _note_error(result, outcome, options)
+        returned = None
+    return _note_success(result, outcome, returned, options)
+
+
+def _call(task: Task, result: SpoolerResult, policy: Policy) -> Any:
+    translation.deactivate()
+    timezone.deactivate()
+    args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
+    if iscoroutinefunction(task.func):
+        return async_to_sync(_call_async)(task, args, result.kwargs, policy.timeout)
+    with time_limit(policy.timeout, task.module_path):
+        return task.func(*args, **result.kwargs)
+
+
+async def _call_async(
+    task: Task, args: list[Any], kwargs: dict[str, Any], timeout: float | None
+) -> Any:
+    coroutine = task.func(*args, **kwargs)
+    if timeout is None:
+        return await coroutine
+    # The coroutine may run in a thread of its own, where no signal reaches it.
+    running = asyncio.ensure_future(coroutine)
+    done, _ = await asyncio.wait([running], timeout=timeout)
+    if done:
+        return running.result()
+    running.cancel()
+    await asyncio.wait([running])
+    raise TaskTimeout(f"{task.module_path} ran for more than its timeout of {timeout:g} s")
+
+
+def _conclude(task: Task, value: Any) -> Outcome:
+    """Return the outcome of a function that returned."""
+    kind = getattr(task, "kind", Kind.TASK)
+    if kind is Kind.FOREVER:
+        return Repeat(task.pause)
+    if kind is Kind.TASK or value == SPOOL_OK:
+        return Done()
+    if value == SPOOL_RETRY:
+        raise Retry("the task returned SPOOL_RETRY")
+    if value == SPOOL_IGNORE:
+        raise _Refused("the task returned SPOOL_IGNORE: it is not for this site")
+    raise SpoolerError(
+        f"{task.module_path} returned {value!r}; a spooler_raw task returns SPOOL_OK, SPOOL_RETRY or"
+        " SPOOL_IGNORE"
+    )
+
+
+class _Refused(SpoolerError):
+    """A spooler_raw task that answered SPOOL_IGNORE."""
+
+
+def _judge(task: Task, error: BaseException, policy: Policy, attempt: int) -> Outcome:
+    """Return the outcome of a function that raised."""
+    if isinstance(error, StopSpooling) and getattr(task, "kind", None) is Kind.FOREVER:
+        return Done()
+    if isinstance(error, policy.discard_on):
+        return Discarded(error)
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, _Refused):
+        return Failed(error, str(error))
+    if not isinstance(error, (Retry, TaskTimeout, *policy.retry_on)):
+        return Failed(error, f"{text} (not one of retry_on)")
+    if policy.max_attempts is not None and attempt >= policy.max_attempts:
+        return Failed(error, f"{text} (attempt {attempt} of {policy.max_attempts})")
+    after = error.after if isinstance(error, Retry) else None
+    return Again(error, backoff(policy, attempt) if after is None else after)
+
+
+def backoff(policy: Policy, attempt: int) -> float:
+    """Return the pause after a failed attempt in seconds, chance included.
+
+    It doubles with each attempt: with a backoff of 2 s it is 2 s, 4 s, 8 s and so on, each up to a
+    quarter longer, and never more than ``backoff_max``.
+    """
+    doubled = policy.backoff * 2 ** min(attempt - 1, 60)
+    return min(doubled * random.uniform(1, 1 + JITTER), policy.backoff_max)
+
+
+def _note_start(result: SpoolerResult, options: Options, worker_id: str) -> None:
+    now = timezone.now()
+    first = not result.worker_ids
+    result.worker_ids.append(worker_id)
+    result.set(
+        status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
+    )
+    results.save(result, options)
+    if first:
+        task_started.send(type(result.task.get_backend()), task_result=result)
+
+
+def _note_success(
+    result: SpoolerResult, outcome: Outcome, returned: Any, options: Options
+) -> Outcome:
+    if isinstance(outcome, Repeat):
+        result.set(status=TaskResultStatus.READY)
+        results.save(result, options)
+        return outcome
+    result.set(
+        status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
+    )
+    results.save(result, options)
+    task_finished.send(type(result.task.get_backend()), task_result=result)
+    return outcome
+
+
+def _note_error(
+    result: SpoolerResult, outcome: Again | Discarded | Failed, options: Options
+) -> Outcome:
+    """Note a failed try. It is called while the error is handled, so receivers can log it."""
+    result.errors.append(as_task_error(outcome.error))
+    if isinstance(outcome, Again):
+        result.set(status=TaskResultStatus.READY)
+        results.save(result, options)
+        logger.warning(
+            "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
+            result.id, result.task.module_path, result.attempts, outcome.delay, outcome.error,
+            exc_info=outcome.error,
+        )
+        task_retried.send(
+            type(result.task.get_backend()),
+            task_result=result, exception=outcome.error, delay=outcome.delay,
+        )
+        return outcome
+    result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
+    results.save(result, options)
+    task_finished.send(type(result.task.get_backend()), task_result=result)
+    return outcome
+
+
+def as_task_error(error: BaseException) -> TaskError:
+    """Return the error as a result keeps it."""
+    kind = type(error)
+    return TaskError(
+        exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
+        traceback="".join(format_exception(error)),
+    )

@@ -1,0 +1,76 @@
+"""Results in the site's database: only with ``RESULTS = "database"``."""
+
+from .compat import TaskError, TaskResult, TaskResultDoesNotExist, TaskResultStatus
+from .conf import Options
+from .exceptions import UnknownTask
+from .result import SpoolerResult
+from .tasks import find_task
+
+
+def created(result: SpoolerResult, options: Options) -> None:
+    """Keep a new result, in the transaction ``enqueue`` was called in."""
+    if options.RESULTS:
+        from .models import TaskRecord
+
+        TaskRecord.objects.create(
+            id=result.id,
+            task=result.task.module_path,
+            backend=result.backend,
+            queue_name=result.task.queue_name,
+            priority=result.task.priority,
+            run_after=result.task.run_after,
+            args=result.args,
+            kwargs=result.kwargs,
+            enqueued_at=result.enqueued_at,
+            status=result.status,
+        )
+
+
+def save(result: SpoolerResult, options: Options) -> None:
+    """Bring what changed of a result to the database."""
+    if options.RESULTS:
+        from .models import TaskRecord
+
+        TaskRecord.objects.filter(id=result.id).update(
+            status=result.status,
+            started_at=result.started_at,
+            finished_at=result.finished_at,
+            last_attempted_at=result.last_attempted_at,
+            worker_ids=result.worker_ids,
+            errors=[
+                {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
+                for error in result.errors
+            ],
+            return_value=result._return_value,
+        )
+
+
+def load(result_id: str) -> TaskResult:
+    """Return the result of this id.
+
+    Raise TaskResultDoesNotExist for an unknown id, UnknownTask where the task is no longer there.
+    """
+    from .models import TaskRecord
+
+    record = TaskRecord.objects.filter(id=result_id).first()
+    if record is None:
+        raise TaskResultDoesNotExist(result_id)
+    task = find_task(record.task)
+    if task is None:
+        raise UnknownTask(f"Result {result_id} is of {record.task}, which is no task of this site.")
+    result = SpoolerResult(
+        task=task.using(priority=record.priority, queue_name=record.queue_name, run_after=record.run_after),
+        id=record.id,
+        status=TaskResultStatus[record.status],
+        enqueued_at=record.enqueued_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        last_attempted_at=record.last_attempted_at,
+        args=record.args,
+        kwargs=record.kwargs,
+        backend=record.backend,
+        errors=[TaskError(**error) for error in record.errors],
+        worker_ids=record.worker_ids,
+    )
+    result.set(_return_value=record.return_value)
+    return result

@@ -1,0 +1,168 @@
+"""The process that runs tasks: claims, consumes, waits, until it is told to leave.
+
+It is a child of a supervisor and outlives it for as long as its current task takes: a reload or
+stop of the server then cuts nothing.
+"""
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from types import FrameType
+
+from . import context, database
+from .consumer import Consumer, StillWritten
+from .recovery import claimed_by
+from .spool.directory import Spool
+from .spool.process import Card, HeldCard
+from .spool.queue import Claimed, ReadyQueue
+from .spool.schedule import Schedule
+from .spool.watch import new_watcher
+
+logger = logging.getLogger("django_spooler")
+
+_TICK = 1.0
+"""Seconds without an event after which a runner looks around by itself."""
+
+_TROUBLE_PAUSE = 1.0
+"""Seconds after an error of the spool directory."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Runner:
+    """One task after the other, in one process."""
+
+    def __init__(self, spool: Spool, card: Card, stop_grace: float, trace_path: str) -> None:
+        """``stop_grace`` is in seconds; ``trace_path`` gets the stack of a task that is killed."""
+        self._spool = spool
+        self._card = HeldCard(spool, card)
+        self._parent = os.getppid()
+        self._stop_grace = stop_grace
+        self._leaving = False
+        self._watcher = new_watcher()
+        self._queue = ReadyQueue(spool, self._watcher, self._card.running)
+        self._schedule = Schedule(spool, self._watcher)
+        worker_id = f"{card.kind}-{socket.gethostname()}-{os.getpid()}"
+        self._consumer = Consumer(spool, worker_id, open(trace_path, "w"))
+        self._wake_reader, self._wake_writer = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve until told to leave, then give the card back."""
+        self._listen()
+        while not self._is_to_leave():
+            try:
+                self._step()
+            except OSError:
+                logger.exception("Spool directory %s makes trouble", self._spool.directory)
+                self._put_back_leftovers()
+                self._rest(_TROUBLE_PAUSE)
+        self._put_back_leftovers()
+        self._card.leave()
+
+    def run_until_empty(self) -> None:
+        """Serve until nothing is ready any more, then give the card back."""
+        self._listen()
+        while not self._is_to_leave() and self._step_without_wait():
+            pass
+        self._card.leave()
+
+    def _step(self) -> None:
+        if not self._step_without_wait():
+            self._wait()
+
+    def _step_without_wait(self) -> bool:
+        """Run one task; tell whether there may be more."""
+        changed = self._watcher.changed()
+        if changed:
+            self._schedule.note_changes(changed)
+            self._queue.note_changes(changed)
+        more_due = self._schedule.make_due_ready()
+        claimed = self._queue.claim()
+        if claimed is None:
+            return more_due
+        self._consume(claimed)
+        return True
+
+    def _consume(self, claimed: Claimed) -> None:
+        try:
+            self._consumer.consume(claimed)
+        except StillWritten:
+            self._queue.put_back(claimed)
+        except OSError:
+            raise
+        except Exception:
+            logger.exception("%s could not be handled; it goes back", claimed.path)
+            self._put_back_leftovers()
+            self._rest(_TROUBLE_PAUSE)
+
+    def _put_back_leftovers(self) -> None:
+        """Return what is claimed and not settled; no task runs while this is called."""
+        for claimed in claimed_by(self._spool, self._card.card.name):
+            with contextlib.suppress(OSError):
+                self._spool.make_ready(claimed.path, claimed.task_name, claimed.place)
+
+    # Waiting
+
+    def _wait(self) -> None:
+        seconds = _TICK
+        due = self._schedule.next_due()
+        if due is not None:
+            seconds = min(seconds, due - time.time())
+        rests = self._queue.rests()
+        if rests is not None:
+            seconds = min(seconds, rests)
+        self._sleep(seconds)
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._is_to_leave() and (left := until - time.monotonic()) > 0:
+            self._sleep(min(left, _TICK))
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait for the time, a change in the spool or a signal."""
+        self._watcher.wait(seconds, self._wake_reader.fileno())
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_reader.recv(4096):
+                pass
+
+    # Leaving
+
+    def _listen(self) -> None:
+        """Hear signals: TERM to leave after the task, INT to leave now. A lost parent is a TERM."""
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._leave_soon)
+        signal.signal(signal.SIGHUP, self._leave_soon)
+        signal.signal(signal.SIGINT, self._leave_now)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        _send_on_death_of_parent(signal.SIGTERM)
+
+    def _leave_soon(self, signum: int, frame: FrameType | None) -> None:
+        if not self._leaving:
+            self._leaving = True
+            context.note_stop()
+            faulthandler.dump_traceback_later(max(self._stop_grace, 0.001), exit=True)
+
+    def _leave_now(self, signum: int, frame: FrameType | None) -> None:
+        self._put_back_leftovers()
+        self._card.leave()
+        os._exit(0)
+
+    def _is_to_leave(self) -> bool:
+        return self._leaving or os.getppid() != self._parent
+
+
+def _send_on_death_of_parent(signum: int) -> None:
+    """Ask Linux to signal this process when its parent dies; elsewhere it looks between tasks."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum)

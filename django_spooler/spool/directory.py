@@ -1,0 +1,407 @@
+"""One spool directory: where a task's file stands is its state, and every verb is a move.
+
+::
+
+    <directory>/                               scanned by uWSGI: bells, and other libraries' tasks
+    <directory>/django/ready/<queue>/<level>/            waiting, level = 100 - priority
+    <directory>/django/scheduled/<queue>/<level>/<minute>/   waiting for the time in its mtime
+    <directory>/django/running/<process>/                claimed by a process
+    <directory>/django/failed/<id>/                      set aside, with the reason beside it
+    <directory>/django/paused/<queue>                    a mark: nothing of the queue is claimed
+    <directory>/django/processes/<process>               a locked card per living process
+    <directory>/django/tmp/                              files not yet whole
+
+Nothing else in the package renames, links or unlinks a task's file. In a process that uWSGI's
+spooler runs in, files of the scanned directory are only moved, never opened: closing one drops the
+lock uWSGI holds on it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..exceptions import DamagedTask, SpoolUnavailable
+from .names import TaskName, new_base
+
+TREE = "django"
+MAX_FILE_SIZE = 1 << 30
+"""Bytes; uWSGI writes a body with one ``write``, which Linux ends short of 2 GiB."""
+
+_EMPTY_GRACE = 5.0
+_FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
+_WHY = ";why"
+_STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
+_LEVELS = range(201)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a task belongs in the spool: its queue, and its level (100 - priority)."""
+
+    queue: str
+    level: int
+
+    @classmethod
+    def of(cls, queue: str, priority: int) -> "Place":
+        """Return the place of a task of this queue and priority."""
+        return cls(queue, 100 - priority)
+
+    @property
+    def priority(self) -> int:
+        """The priority, -100 to 100."""
+        return 100 - self.level
+
+    @property
+    def ready(self) -> str:
+        """The path of its ready directory below the spool directory."""
+        return f"{TREE}/ready/{self.queue}/{self.level}"
+
+    def scheduled(self, due: float) -> str:
+        """Return the path of the directory for a task due then (seconds since the epoch)."""
+        return f"{TREE}/scheduled/{self.queue}/{self.level}/{int(due) // 60}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a file stands in ``failed``."""
+
+    reason: str
+    at: float
+    task: str | None = None
+    traceback: str = ""
+    queue: str | None = None
+    level: int | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the file stood, None for one from the scanned directory."""
+        return None if self.queue is None or self.level is None else Place(self.queue, self.level)
+
+
+class Spool:
+    """The task files of one spool directory."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = os.fspath(directory)
+        self.tree = os.path.join(self.directory, TREE)
+
+    def __repr__(self) -> str:
+        return f"Spool({self.directory!r})"
+
+    def path(self, state: str, *parts: str) -> str:
+        """Return a path below the directory of a state."""
+        return os.path.join(self.tree, state, *parts)
+
+    def prepare(self) -> None:
+        """Make the tree. Raise SpoolUnavailable where that cannot be done."""
+        try:
+            for state in _STATES:
+                os.makedirs(self.path(state), mode=0o750, exist_ok=True)
+        except OSError as error:
+            raise self.unavailable(error) from error
+
+    def unavailable(self, error: OSError) -> SpoolUnavailable:
+        """Return the exception that tells what ``error`` means for this directory."""
+        cause = error.strerror or str(error)
+        remedy = _REMEDIES.get(error.errno or 0, "Run: python manage.py spooler status")
+        return SpoolUnavailable(
+            f"Spool directory {self.directory} took no task: {cause} ({error.filename or self.tree})."
+            f" {remedy}."
+        )
+
+    # Putting in
+
+    def publish(
+        self, content: bytes, place: Place, *, due: float | None = None, fsync: bool = False
+    ) -> str:
+        """Write a task's file whole, then make it visible; return its path.
+
+        ``due`` is in seconds since the epoch; None is at once. Raise SpoolUnavailable and leave
+        nothing behind where the directory does not take it.
+        """
+        base = new_base()
+        directory = place.ready if due is None else place.scheduled(due)
+        beside, target = self.path("tmp", base), os.path.join(self.directory, directory, base)
+        try:
+            self._write(beside, content, due, fsync)
+            _rename_into(beside, target)
+            if fsync:
+                sync_directory(os.path.dirname(target))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise self.unavailable(error) from error
+        return target
+
+    def _write(self, path: str, content: bytes, due: float | None, fsync: bool) -> None:
+        try:
+            file = open(path, "xb", buffering=0)
+        except FileNotFoundError:
+            self.prepare()
+            file = open(path, "xb", buffering=0)
+        with file:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+            if fsync:
+                os.fsync(file.fileno())
+        if due is not None:
+            set_due(path, due)
+
+    # Moving
+
+    def schedule(self, path: str, name: TaskName, place: Place, due: float) -> None:
+        """Move a file to where it waits for ``due`` (seconds since the epoch)."""
+        set_due(path, due)
+        waiting = replace(name, ready_at=None)
+        target = os.path.join(self.directory, place.scheduled(due), str(waiting))
+        _rename_into(path, target)
+
+    def make_ready(self, path: str, name: TaskName, place: Place) -> None:
+        """Move a file to where the next free process takes it."""
+        _rename_into(path, os.path.join(self.directory, place.ready, str(name)))
+
+    def set_aside(
+        self, path: str, reason: str, *, identifier: str | None = None, task: str | None = None,
+        traceback: str = "", place: Place | None = None, name: str | None = None,
+    ) -> str:
+        """Move any file, link or directory to ``failed``, with the reason; return its id there.
+
+        Its content stays to the byte and its name (``name``, where it was told apart) within the
+        new path.
+        """
+        entry = self._new_failed_entry(identifier)
+        why = Reason(
+            reason=reason, at=time.time(), task=task, traceback=traceback,
+            queue=place and place.queue, level=place.level if place else None,
+        )
+        with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
+            with open(os.path.join(entry, _WHY), "x", encoding="utf-8") as file:
+                json.dump(asdict(why), file)
+        old_name = name or os.path.basename(path)
+        try:
+            os.rename(path, os.path.join(entry, old_name + ";" if old_name == _WHY else old_name))
+        except OSError:
+            shutil.rmtree(entry, ignore_errors=True)
+            raise
+        return os.path.basename(entry)
+
+    def _new_failed_entry(self, identifier: str | None) -> str:
+        if identifier and identifier.isalnum() and len(identifier) <= 64:
+            entry = self.path("failed", identifier)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(entry)
+                return entry
+        entry = self.path("failed", secrets.token_hex(16))
+        os.mkdir(entry)
+        return entry
+
+    # The failed ones
+
+    def failed(self) -> Iterator[tuple[str, str, Reason]]:
+        """Yield id, path and reason of each file in ``failed``, in no order."""
+        for identifier in names_in(self.path("failed")):
+            if entry := self.failed_entry(identifier):
+                yield identifier, *entry
+
+    def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
+        """Return path and reason of one failed file, None where there is none of that id."""
+        if not identifier or os.path.basename(identifier) != identifier:
+            return None
+        entry = self.path("failed", identifier)
+        for name in names_in(entry):
+            if name != _WHY:
+                return os.path.join(entry, name), _read_reason(entry)
+        return None
+
+    def retry(self, identifier: str) -> bool:
+        """Put a failed file back to where it stood, its attempts reset; False if it is gone."""
+        entry = self.failed_entry(identifier)
+        if entry is None:
+            return False
+        path, why = entry
+        name = TaskName.parse(os.path.basename(path)).base
+        try:
+            if why.place is None:
+                os.rename(path, os.path.join(self.directory, name))
+            else:
+                ready_at = time.time_ns() // 1000
+                self.make_ready(path, TaskName(name, ready_at=ready_at), why.place)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(self.path("failed", identifier), ignore_errors=True)
+        return True
+
+    def discard(self, identifier: str) -> bool:
+        """Delete a failed file; False if there is none of that id."""
+        if self.failed_entry(identifier) is None:
+            return False
+        shutil.rmtree(self.path("failed", identifier))
+        return True
+
+    # Pausing
+
+    def pause(self, queue: str) -> None:
+        """Let no process claim from the queue until ``resume``; survives restarts."""
+        self.prepare()
+        Path(self.path("paused", queue)).touch()
+
+    def resume(self, queue: str) -> None:
+        """Let the queue be worked on again."""
+        Path(self.path("paused", queue)).unlink(missing_ok=True)
+
+    def paused(self) -> set[str]:
+        """Return the queues that are paused."""
+        return set(names_in(self.path("paused")))
+
+
+def read_file(path: str) -> bytes:
+    """Return a task file's content.
+
+    Raise DamagedTask for what is no regular file or over 1 GiB, OSError where it cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno not in _FILE_AT_FAULT:
+            raise
+        finding = f"{_kind(path)}, not a file" if _kind(path) else f"unreadable: {error.strerror}"
+        raise DamagedTask(f"it is {finding}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedTask(f"it is {_kind(path)}, not a file")
+        if status.st_size > MAX_FILE_SIZE:
+            raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
+        return _read_whole(descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def is_still_written(path: str) -> bool:
+    """Tell whether a producer may be about to write more into the file.
+
+    uWSGI's producer opens, then locks, then writes: a lock says so, and an empty file does for its
+    first seconds. The kernel's own ctime is asked, since a producer sets the mtime.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            status = os.fstat(file.fileno())
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return status.st_size == 0 and abs(time.time() - status.st_ctime) < _EMPTY_GRACE
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _read_whole(descriptor: int, size: int) -> bytes:
+    content = os.read(descriptor, size)
+    while len(content) < size and (more := os.read(descriptor, size - len(content))):
+        content += more
+    return content
+
+
+def set_due(path: str, due: float) -> None:
+    """Note in the file's mtime when its task is due (seconds since the epoch)."""
+    nanoseconds = int(due * 1_000_000) * 1000
+    os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
+
+
+def sync_directory(path: str) -> None:
+    """Bring a directory's entries, and its own entry in its parent, to the disk."""
+    for directory in (path, os.path.dirname(path)):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def parse_level(name: str) -> int | None:
+    """Return the level a directory's name stands for, or None."""
+    return int(name) if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in _LEVELS else None
+
+
+def _rename_into(path: str, target: str) -> None:
+    """Rename, making the target's directory if needed, never over another file."""
+    if os.path.lexists(target):
+        base, semicolon, state = os.path.basename(target).partition(";")
+        target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        if not os.path.lexists(path):
+            raise
+        os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
+        os.rename(path, target)
+
+
+def _read_reason(entry: str) -> Reason:
+    try:
+        with open(os.path.join(entry, _WHY), encoding="utf-8") as file:
+            return Reason(**json.load(file))
+    except (OSError, ValueError, TypeError):
+        return Reason(reason="the reason could not be kept", at=_modified(entry))
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def names_in(directory: str) -> list[str]:
+    """Return the names in a directory, none where there is no such directory."""
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _kind(path: str) -> str:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    for test, kind in _KINDS:
+        if test(mode):
+            return kind
+    return ""
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full: free room, or put the spool on another disk (OPTIONS['SPOOLERS'])",
+    errno.EDQUOT: "The quota is used up: free room, or put the spool on another disk (OPTIONS['SPOOLERS'])",
+    errno.EROFS: "The file system is read-only: remount it, or choose another directory (OPTIONS['SPOOLERS'])",
+    errno.EACCES: "Give the site's user read, write and search rights on it",
+    errno.EPERM: "Give the site's user read, write and search rights on it",
+    errno.ENOENT: "Make the directory, or correct the path (OPTIONS['SPOOLERS'])",
+    errno.ENOTDIR: "A file stands in its place: correct the path (OPTIONS['SPOOLERS'])",
+    errno.EMFILE: "The process has used up its descriptors: close some, or raise its limit (ulimit -n)",
+    errno.ENFILE: "The machine has used up its descriptors: raise fs.file-max",
+}

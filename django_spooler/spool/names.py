@@ -1,0 +1,75 @@
+"""The names of task files.
+
+uWSGI names a file for its host, process, counter and time; what this package needs to know without
+opening the file stands behind it, as in a Maildir::
+
+    uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456
+    uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2
+    uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2;r=1764000900000000
+
+``a`` counts the attempts used up, ``r`` is when the task became ready (microseconds since the
+epoch), for one that waited for its time. A name of any other form is sorted first: its content
+decides what becomes of it.
+"""
+
+import itertools
+import os
+import re
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+
+PREFIX = "uwsgi_spoolfile_on_"
+
+_FORM = re.compile(r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?", re.DOTALL)
+_counter = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """A task file's name, taken apart."""
+
+    base: str
+    attempts: int = 0
+    ready_at: int | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> "TaskName":
+        """Return the parts of any file name; an unknown form is all base."""
+        if ";" not in name:
+            return cls(name)
+        match = _FORM.fullmatch(name)
+        assert match  # the base takes whatever the other groups leave
+        base, attempts, ready_at = match.groups()
+        return cls(base, int(attempts or 0), None if ready_at is None else int(ready_at))
+
+    def __str__(self) -> str:
+        attempts = f";a={self.attempts}" if self.attempts else ""
+        ready_at = f";r={self.ready_at}" if self.ready_at is not None else ""
+        return f"{self.base}{attempts}{ready_at}"
+
+
+def new_base() -> str:
+    """Return an unused file name of the form uWSGI gives."""
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return (
+        f"{PREFIX}{socket.gethostname()}_{os.getpid()}_{next(_counter)}_{secrets.randbelow(1 << 31)}"
+        f"_{seconds}_{microseconds}"
+    )
+
+
+def order(name: str) -> tuple[int, int]:
+    """Return the sort key that puts the task that became ready first in front.
+
+    It is the ready time in microseconds, then the producer's counter.
+    """
+    base, _, state = name.partition(";")
+    parts = base.rsplit("_", 4)
+    try:
+        counter, ready_at = int(parts[1]), int(parts[3]) * 1_000_000 + int(parts[4])
+        if state:
+            ready_at = TaskName.parse(name).ready_at or ready_at
+    except (ValueError, IndexError):
+        return (0, 0)
+    return (ready_at, counter)

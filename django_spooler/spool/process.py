@@ -1,0 +1,191 @@
+"""Who lives: a locked card per process that serves a spool directory.
+
+A process writes its card, takes an fcntl lock on it and keeps that for life, so the kernel itself
+says when it is dead: the lock is free. Whatever stands in the dead one's running directory was cut,
+and is put back by the first living process that notices.
+
+An fcntl lock goes when its owner closes *any* descriptor of the file, so no process opens a card of
+its own again.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from .directory import Place, Spool, names_in, parse_level
+
+SUPERVISOR = "supervisor"
+RUNNER = "runner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a process says about itself."""
+
+    name: str
+    role: str
+    """SUPERVISOR or RUNNER."""
+
+    kind: str
+    """"uwsgi", or "work" for the plain worker."""
+
+    pid: int
+    host: str
+    generation: str
+    """The same for all processes of one start of one server; another after a reload."""
+
+    supervisor: str | None
+    """The name of the supervisor's card, None for a supervisor."""
+
+    since: float
+    """Seconds since the epoch."""
+
+
+def new_card_name() -> str:
+    """Return an unused name of a card."""
+    return f"{socket.gethostname()}-{secrets.token_hex(6)}"
+
+
+_held: dict[str, Card] = {}
+"""The cards this process holds (and, after a fork, its parent's), by path."""
+
+
+class HeldCard:
+    """This process's own card, locked until the process ends or leaves."""
+
+    def __init__(self, spool: Spool, card: Card) -> None:
+        self.card = card
+        self._spool = spool
+        self._path = spool.path("processes", card.name)
+        self._file = self._write()
+        _held[self._path] = card
+
+    @property
+    def running(self) -> str:
+        """The directory of the files this process has claimed."""
+        return self._spool.path("running", self.card.name)
+
+    def _write(self) -> object:
+        beside = self._spool.path("tmp", f"card-{self.card.name}")
+        file = open(beside, "x", encoding="utf-8")
+        json.dump(asdict(self.card), file)
+        file.flush()
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if self.card.role == RUNNER:
+            os.makedirs(self.running, mode=0o750, exist_ok=True)
+        os.rename(beside, self._path)
+        return file
+
+    def leave(self) -> None:
+        """Take the card back, if nothing claimed is left behind; else others put that back."""
+        if self.card.role == RUNNER:
+            try:
+                os.rmdir(self.running)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+
+def new_card(
+    role: str, kind: str, generation: str, *, name: str | None = None, supervisor: str | None = None
+) -> Card:
+    """Return the card of this process."""
+    return Card(
+        name=name or new_card_name(), role=role, kind=kind, pid=os.getpid(), host=socket.gethostname(),
+        generation=generation, supervisor=supervisor, since=time.time(),
+    )
+
+
+def cards(spool: Spool) -> Iterator[tuple[Card, bool]]:
+    """Yield each card of the spool and whether its process lives."""
+    for name in names_in(spool.path("processes")):
+        path = spool.path("processes", name)
+        if (card := _read(path, name)) is not None:
+            yield card, _is_locked(path)
+
+
+@contextlib.contextmanager
+def dead(spool: Spool, name: str) -> Iterator[bool]:
+    """Hold the card of a dead process, so that only one process puts back what it left.
+
+    The value is False where the process lives, or another already holds its card.
+    """
+    path = spool.path("processes", name)
+    if _own(path):
+        yield False
+        return
+    try:
+        file = open(path, "r+b")
+    except OSError:
+        yield not os.path.lexists(path)
+        return
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def forget(spool: Spool, name: str) -> None:
+    """Remove a dead process's card and running directory; a directory that holds files stays."""
+    try:
+        os.rmdir(spool.path("running", name))
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return
+    with contextlib.suppress(OSError):
+        os.unlink(spool.path("processes", name))
+
+
+def claimed_name(place: Place, name: str) -> str:
+    """Return a file's name in a running directory; it keeps where the file stood."""
+    return f"{place.level}:{place.queue}:{name}"
+
+
+def parse_claimed_name(name: str) -> tuple[Place, str] | None:
+    """Return what ``claimed_name`` put together, None for another form."""
+    level_text, _, rest = name.partition(":")
+    queue, _, original = rest.partition(":")
+    level = parse_level(level_text)
+    if level is None or not queue or not original:
+        return None
+    return Place(queue, level), original
+
+
+def _own(path: str) -> Card | None:
+    card = _held.get(path)
+    return card if card and card.pid == os.getpid() else None
+
+
+def _read(path: str, name: str) -> Card | None:
+    if card := _own(path):
+        return card
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Card(**{**json.load(file), "name": name})
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_locked(path: str) -> bool:
+    if _own(path):
+        return True
+    try:
+        with open(path, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    return False

@@ -1,0 +1,196 @@
+"""What runs next: the ready files by priority, then by the time they became ready.
+
+Each level (one priority, all queues) keeps a sorted snapshot of names and takes from it. A newcomer
+becomes ready after everything in the snapshot, so it can wait for the next one: order needs neither
+a heap nor a rescan per task. A level is listed again only when its snapshot is used up and the
+watcher has marked one of its directories.
+"""
+
+import contextlib
+import errno
+import heapq
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .directory import Place, Spool, names_in, parse_level
+from .names import TaskName, order
+from .process import claimed_name
+from .watch import Watcher
+
+SNAPSHOT_SIZE = 100_000
+"""Names kept per level; of more files the first are taken, then the rest."""
+
+_FILE_AT_FAULT = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+
+_RELIST = 10.0
+"""Seconds after which everything is listed again, whatever was announced."""
+
+_POSTPONED = 0.1
+"""Seconds a file rests that was still being written when it was claimed."""
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A task's file in the claiming process's running directory."""
+
+    path: str
+    name: str
+    """Its name before the claim."""
+    place: Place
+
+    @property
+    def task_name(self) -> TaskName:
+        """The name, taken apart."""
+        return TaskName.parse(self.name)
+
+
+@dataclass(slots=True)
+class _Level:
+    number: int
+    directories: dict[str, str] = field(default_factory=dict)
+    """Path to queue."""
+    snapshot: list[tuple[str, str]] = field(default_factory=list)
+    """(directory, name), the next one last."""
+    stale: bool = True
+
+
+class ReadyQueue:
+    """Claims ready files for one process."""
+
+    def __init__(self, spool: Spool, watcher: Watcher, running: str) -> None:
+        self._spool = spool
+        self._watcher = watcher
+        self._running = running
+        self._levels: list[_Level] = []
+        self._level_of: dict[str, _Level] = {}
+        self._resting: dict[str, float] = {}
+        self._tree_is_stale = True
+        self._relist_at = 0.0
+
+    def note_changes(self, changed: set[str]) -> None:
+        """Take note of the directories the watcher found changed."""
+        for path in changed:
+            if level := self._level_of.get(path):
+                level.stale = True
+                if not os.path.isdir(path):
+                    self._tree_is_stale = True
+            elif path.startswith((self._spool.path("ready"), self._spool.path("paused"))):
+                self._tree_is_stale = True
+
+    def claim(self) -> Claimed | None:
+        """Move the next file into the running directory; None where nothing is ready."""
+        self._relist_now_and_then()
+        if self._tree_is_stale:
+            self._find_levels()
+        for level in self._levels:
+            if claimed := self._claim_from(level):
+                return claimed
+        return None
+
+    def put_back(self, claimed: Claimed) -> None:
+        """Return a file that is still being written; it is not offered again for a moment."""
+        self._resting[claimed.name] = time.monotonic() + _POSTPONED
+        self._spool.make_ready(claimed.path, claimed.task_name, claimed.place)
+
+    def rests(self) -> float | None:
+        """Return the seconds until a file that was put back may be claimed, None without any."""
+        if not self._resting:
+            return None
+        return max(0.0, min(self._resting.values()) - time.monotonic())
+
+    def _claim_from(self, level: _Level) -> Claimed | None:
+        if not level.snapshot and level.stale:
+            self._take_snapshot(level)
+        while level.snapshot:
+            directory, name = level.snapshot.pop()
+            place = Place(level.directories[directory], level.number)
+            target = f"{self._running}/{claimed_name(place, name)}"
+            try:
+                os.rename(f"{directory}/{name}", target)
+            except FileNotFoundError:  # another process has it
+                os.stat(self._running)
+            except OSError as error:
+                self._refuse(error, f"{directory}/{name}", place)
+            else:
+                return Claimed(target, name, place)
+        return None
+
+    def _refuse(self, error: OSError, path: str, place: Place) -> None:
+        """Get what cannot be claimed out of the way; raise what is not the file's own fault."""
+        if error.errno not in _FILE_AT_FAULT:
+            raise error
+        self._spool.set_aside(path, f"it could not be claimed: {error.strerror}", place=place)
+
+    def _take_snapshot(self, level: _Level) -> None:
+        level.stale = False
+        entries = heapq.nsmallest(
+            SNAPSHOT_SIZE, ((order(name), path, name) for path, name in self._files(level))
+        )
+        if len(entries) == SNAPSHOT_SIZE:
+            level.stale = True
+        level.snapshot = [(path, name) for _, path, name in reversed(entries)]
+
+    def _files(self, level: _Level) -> Iterator[tuple[str, str]]:
+        now = time.monotonic()
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        for path in level.directories:
+            try:
+                self._watcher.watch_files(path)
+                names = os.listdir(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self._tree_is_stale = True
+                continue
+            for name in names:
+                if name in self._resting:
+                    level.stale = True
+                else:
+                    yield path, name
+
+    def _find_levels(self) -> None:
+        self._tree_is_stale = False
+        found: dict[int, _Level] = {}
+        ready = self._spool.path("ready")
+        for directory in (ready, self._spool.path("paused")):
+            os.makedirs(directory, mode=0o750, exist_ok=True)
+            self._watcher.watch_entries(directory)
+        for queue in sorted(set(names_in(ready)) - self._spool.paused()):
+            for path, number in self._level_directories(os.path.join(ready, queue)):
+                found.setdefault(number, _Level(number)).directories[path] = queue
+        self._adopt(found)
+
+    def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:
+        try:
+            self._watcher.watch_entries(queue_directory)
+        except (FileNotFoundError, NotADirectoryError):
+            self._set_stray_aside(queue_directory)
+            return
+        for name in names_in(queue_directory):
+            path, number = os.path.join(queue_directory, name), parse_level(name)
+            if number is None or not os.path.isdir(path) or os.path.islink(path):
+                self._set_stray_aside(path)
+            else:
+                yield path, number
+
+    def _adopt(self, found: dict[int, _Level]) -> None:
+        """Take the new levels; one whose directories are the same keeps its snapshot."""
+        known = {level.number: level for level in self._levels}
+        self._levels = [
+            known[number]
+            if number in known and known[number].directories == level.directories
+            else level
+            for number, level in sorted(found.items())
+        ]
+        self._level_of = {path: level for level in self._levels for path in level.directories}
+
+    def _set_stray_aside(self, path: str) -> None:
+        with contextlib.suppress(OSError):
+            self._spool.set_aside(path, "it stood where no task belongs")
+
+    def _relist_now_and_then(self) -> None:
+        if time.monotonic() >= self._relist_at:
+            self._relist_at = time.monotonic() + _RELIST
+            self._tree_is_stale = True
+            for level in self._levels:
+                level.stale = True

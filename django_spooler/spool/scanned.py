@@ -1,0 +1,130 @@
+"""The directory uWSGI scans: our bells in it, and everybody else's files.
+
+uWSGI's loop calls our handler for a *bell*, a small valid packet that stays. Before the loop gets
+on, every other file is looked at: it would delete a damaged one, and run a foreign one blindly.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+
+from ..exceptions import DamagedTask
+from .directory import Spool, is_still_written, names_in, read_file
+from .names import PREFIX
+from .packet import decode_variables, encode, split
+
+BELL = f"{PREFIX}!django_spooler_bell_"
+"""``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read first."""
+
+Verdict = str | None
+"""Why a file is to be set aside, or None to leave it to the others' handler."""
+
+
+def is_bell(name: str) -> bool:
+    """Tell whether a file of the scanned directory is one of our bells."""
+    return name.startswith(BELL)
+
+
+def hang_bells(spool: Spool, number: int) -> None:
+    """Make sure the directory has this many bells: one for each spooler process, none waits."""
+    for index in range(number):
+        path = os.path.join(spool.directory, f"{BELL}{index}")
+        if not os.path.lexists(path):
+            beside = spool.path("tmp", f"bell-{os.getpid()}-{index}")
+            with open(beside, "wb") as file:
+                file.write(encode({b"django_spooler": b"bell"}))
+            os.rename(beside, path)
+
+
+class ScannedDirectory:
+    """Keeps the scanned directory clean of what uWSGI's loop would delete or trip over."""
+
+    def __init__(
+        self, spool: Spool, judge: Callable[[Mapping[bytes, bytes]], Verdict],
+        adopt: Callable[[str, bytes], None],
+    ) -> None:
+        """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.
+
+        ``adopt`` gets path and content, moves the file and may raise UnreadableTask.
+        """
+        self._spool = spool
+        self._judge = judge
+        self._adopt = adopt
+        self._seen: dict[str, tuple[int, int, int]] = {}
+
+    def sweep(self) -> bool:
+        """Look at what is new; tell whether there is something for others' handlers."""
+        found, news = {}, False
+        for path in self._files():
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            state = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if self._seen.get(path) != state:
+                if not self._look_at(path, status):
+                    continue
+                news = True
+            found[path] = state
+        self._seen = found
+        return news
+
+    def _files(self) -> Iterator[str]:
+        for directory in (self._spool.directory, *self._priority_directories()):
+            for name in names_in(directory):
+                if name.startswith(PREFIX) and not is_bell(name):
+                    yield os.path.join(directory, name)
+
+    def _priority_directories(self) -> Iterator[str]:
+        """Yield the sub-directories that ``spooler-ordered`` descends into."""
+        for name in names_in(self._spool.directory):
+            if name.isascii() and name.isdigit():
+                yield os.path.join(self._spool.directory, name)
+
+    def _look_at(self, path: str, status: os.stat_result) -> bool:
+        """Move a file that is ours or nobody's; tell whether it stays."""
+        try:
+            content = read_file(path)
+            encoded, _ = split(content)
+            variables = decode_variables(encoded)
+            if variables.get(b"django_spooler") is not None:
+                self._adopt(path, content)
+                return False
+            verdict = self._judge(variables)
+        except DamagedTask as error:
+            if stat.S_ISREG(status.st_mode) and is_still_written(path):
+                return False
+            verdict = f"DamagedTask: {error}"
+        except FileNotFoundError:
+            return False
+        if verdict is None:
+            return True
+        self._set_aside(path, verdict)
+        return False
+
+    def _set_aside(self, path: str, verdict: str) -> None:
+        with contextlib.suppress(FileNotFoundError), _not_in_use(path) as free:
+            if free:
+                self._spool.set_aside(path, verdict)
+
+
+@contextlib.contextmanager
+def _not_in_use(path: str) -> Iterator[bool]:
+    """Hold the lock uWSGI's loop would take, so that it does not read the file meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a link, a directory, a FIFO, no rights: the loop cannot read it either
+        yield True
+        return
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)

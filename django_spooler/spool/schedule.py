@@ -1,0 +1,156 @@
+"""What becomes ready next: the files that wait for a time.
+
+A scheduled file stands in a directory for the minute it is due, and its mtime is the exact time.
+Only the minutes that have begun are ever listed, so what waits for tomorrow costs nothing.
+"""
+
+import contextlib
+import heapq
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from .directory import Place, Spool, names_in, parse_level
+from .names import TaskName
+from .watch import Watcher
+
+BATCH = 500
+"""Files made ready at a time, so that the first of many due at once starts soon."""
+
+_SWEEP_AFTER = 180
+"""Seconds after its minute that an empty directory is removed."""
+
+
+@dataclass(slots=True)
+class _Minute:
+    """The files of one place that are due within one minute."""
+
+    path: str
+    place: Place
+    start: int
+    """Seconds since the epoch."""
+    due: list[tuple[int, str]] = field(default_factory=list)
+    """A heap of (nanoseconds since the epoch, name)."""
+    stale: bool = True
+
+
+class Schedule:
+    """Makes the scheduled files of one spool ready when their time has come."""
+
+    def __init__(self, spool: Spool, watcher: Watcher) -> None:
+        self._spool = spool
+        self._watcher = watcher
+        self._minutes: dict[str, _Minute] = {}
+        self._begun: dict[str, _Minute] = {}
+        self._later: list[tuple[int, str]] = []
+        self._tree_is_stale = True
+
+    def note_changes(self, changed: set[str]) -> None:
+        """Take note of the directories the watcher found changed."""
+        scheduled = self._spool.path("scheduled")
+        for path in changed:
+            if minute := self._minutes.get(path):
+                minute.stale = True
+            elif path.startswith(scheduled):
+                self._tree_is_stale = True
+
+    def relist(self) -> None:
+        """List everything again at the next call of ``make_due_ready``."""
+        self._tree_is_stale = True
+        for minute in self._begun.values():
+            minute.stale = True
+
+    def make_due_ready(self) -> bool:
+        """Move up to BATCH files whose time has come to ready; tell whether more are due."""
+        if self._tree_is_stale:
+            self._find_minutes()
+        now = time.time_ns()
+        self._begin_minutes(now)
+        moved = 0
+        for minute in list(self._begun.values()):
+            if minute.stale:
+                self._list(minute)
+            while minute.due and minute.due[0][0] <= now and moved < BATCH:
+                self._make_ready(minute, *heapq.heappop(minute.due))
+                moved += 1
+            if not minute.due and minute.start + _SWEEP_AFTER < time.time():
+                self._sweep(minute)
+        return moved == BATCH
+
+    def next_due(self) -> float | None:
+        """Return when to look again (seconds since the epoch), None where nothing is scheduled."""
+        times = [minute.due[0][0] / 1e9 for minute in self._begun.values() if minute.due]
+        if self._later:
+            times.append(float(self._later[0][0]))
+        return min(times, default=None)
+
+    def _make_ready(self, minute: _Minute, due: int, name: str) -> None:
+        ready = replace(TaskName.parse(name), ready_at=due // 1000)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            self._spool.make_ready(os.path.join(minute.path, name), ready, minute.place)
+
+    def _begin_minutes(self, now: int) -> None:
+        while self._later and self._later[0][0] * 1_000_000_000 <= now:
+            _, path = heapq.heappop(self._later)
+            if path in self._minutes:
+                self._begun[path] = self._minutes[path]
+
+    def _list(self, minute: _Minute) -> None:
+        minute.stale = False
+        minute.due = []
+        try:
+            self._watcher.watch_files(minute.path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._drop(minute)
+            return
+        for name in names_in(minute.path):
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(minute.path, name))
+                minute.due.append((status.st_mtime_ns, name))
+        heapq.heapify(minute.due)
+
+    def _sweep(self, minute: _Minute) -> None:
+        with contextlib.suppress(OSError):
+            os.rmdir(minute.path)
+        self._drop(minute)
+        if os.path.isdir(minute.path):
+            self._tree_is_stale = True
+
+    def _drop(self, minute: _Minute) -> None:
+        self._begun.pop(minute.path, None)
+        self._minutes.pop(minute.path, None)
+
+    def _find_minutes(self) -> None:
+        self._tree_is_stale = False
+        scheduled = self._spool.path("scheduled")
+        os.makedirs(scheduled, mode=0o750, exist_ok=True)
+        for place, shelf in self._shelves(scheduled):
+            for name, path in self._entries(shelf):
+                if not name.isdigit() or len(name) > 12 or not os.path.isdir(path):
+                    self._set_stray_aside(path)
+                elif path not in self._minutes:
+                    minute = _Minute(path, place, int(name) * 60)
+                    self._minutes[path] = minute
+                    heapq.heappush(self._later, (minute.start, path))
+
+    def _shelves(self, scheduled: str) -> Iterator[tuple[Place, str]]:
+        for queue, queue_path in self._entries(scheduled):
+            for level_name, path in self._entries(queue_path):
+                level = parse_level(level_name)
+                if level is None:
+                    self._set_stray_aside(path)
+                else:
+                    yield Place(queue, level), path
+
+    def _entries(self, directory: str) -> list[tuple[str, str]]:
+        try:
+            self._watcher.watch_entries(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            self._set_stray_aside(directory)
+            return []
+        return [(name, os.path.join(directory, name)) for name in names_in(directory)]
+
+    def _set_stray_aside(self, path: str) -> None:
+        with contextlib.suppress(OSError):
+            self._spool.set_aside(path, "it stood where no task belongs")

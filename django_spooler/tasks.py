@@ -1,0 +1,339 @@
+"""The task and its decorators; no files and no uWSGI here.
+
+A task of ours is a Task of Django's Tasks framework with a few more fields, so whatever works with
+``django.tasks`` works with it, on this or any other backend.
+"""
+
+import difflib
+import enum
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+
+from .compat import (
+    DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_PRIORITY,
+    DEFAULT_TASK_QUEUE_NAME,
+    Task,
+    TaskResult,
+    task_backends,
+)
+from .conf import (
+    Options,
+    optional_count_problem,
+    optional_seconds_problem,
+    seconds_problem,
+)
+from .exceptions import InvalidSpoolerTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SPOOL_OK = -2
+SPOOL_RETRY = -1
+SPOOL_IGNORE = 0
+"""What a ``spooler_raw`` function returns; the values are uWSGI's (``core/spooler.c``)."""
+
+
+class Unset(enum.Enum):
+    """The type of ``UNSET``: an option left to the backend's OPTIONS."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset.UNSET
+
+
+class Kind(enum.Enum):
+    """How the end of a task's function is understood."""
+
+    TASK = "task"
+    RAW = "raw"
+    FOREVER = "forever"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What happens to a task that fails, with every default filled in. Times are seconds."""
+
+    max_attempts: int | None
+    backoff: float
+    backoff_max: float
+    timeout: float | None
+    retry_on: tuple[type[BaseException], ...]
+    discard_on: tuple[type[BaseException], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolerTask(Task, Generic[P, R]):  # type: ignore[type-arg,misc]
+    """A function that can be queued: what ``@spooler_task`` makes of it."""
+
+    max_attempts: int | None | Unset = UNSET
+    """Tries before the task stands in ``failed``; None for no bound."""
+
+    backoff: float | Unset = UNSET
+    """Seconds before the second try; doubles with each further one."""
+
+    backoff_max: float | Unset = UNSET
+    """Seconds that no pause between tries exceeds."""
+
+    timeout: float | None | Unset = UNSET
+    """Seconds one try may take; None for no bound."""
+
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    """Exceptions that are worth another try; any other puts the task into ``failed`` at once."""
+
+    discard_on: tuple[type[BaseException], ...] = ()
+    """Exceptions that end the task as done: they are logged, and nothing is kept."""
+
+    enqueue_on_commit: bool | Unset = UNSET
+    """Whether ``enqueue`` inside a transaction waits for its commit."""
+
+    kind: Kind = Kind.TASK
+    """How the function's end is understood."""
+
+    pause: float = 0.0
+    """Seconds between two runs of a ``spooler_forever`` task."""
+
+    if TYPE_CHECKING:
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+            """Queue a call of the task."""
+
+        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+            """Queue a call of the task."""
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
+        """Queue a call of the task: ``enqueue`` under Celery's name."""
+        return self.enqueue(*args, **kwargs)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, as if it were no task."""
+        return self.func(*args, **kwargs)  # type: ignore[return-value,call-arg]
+
+    @property
+    def __wrapped__(self) -> Callable[P, R]:
+        """The function, for ``inspect`` and documentation tools."""
+        return self.func  # type: ignore[return-value]
+
+
+def policy_of(task: Task, options: Options) -> Policy:
+    """Return what the task and the backend's options say together; a plain Task has the options'."""
+    return Policy(
+        max_attempts=_given(task, "max_attempts", options.MAX_ATTEMPTS),
+        backoff=_given(task, "backoff", options.BACKOFF),
+        backoff_max=_given(task, "backoff_max", options.BACKOFF_MAX),
+        timeout=_given(task, "timeout", options.TIMEOUT),
+        retry_on=getattr(task, "retry_on", (BaseException,)),
+        discard_on=getattr(task, "discard_on", ()),
+    )
+
+
+def waits_for_commit(task: Task, options: Options) -> bool:
+    """Tell whether the task, enqueued in a transaction, waits for its commit."""
+    return bool(_given(task, "enqueue_on_commit", options.ENQUEUE_ON_COMMIT))
+
+
+def _given(task: Task, name: str, default: Any) -> Any:
+    value = getattr(task, name, UNSET)
+    return default if value is UNSET else value
+
+
+@overload
+def spooler_task(function: Callable[P, R], /) -> SpoolerTask[P, R]: ...
+@overload
+def spooler_task(
+    *,
+    takes_context: Literal[True],
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str = ...,
+    max_attempts: int | None = ...,
+    backoff: float | timedelta = ...,
+    backoff_max: float | timedelta = ...,
+    timeout: float | timedelta | None = ...,
+    retry_on: tuple[type[BaseException], ...] = ...,
+    discard_on: tuple[type[BaseException], ...] = ...,
+    enqueue_on_commit: bool = ...,
+) -> Callable[[Callable[Concatenate[Any, P], R]], SpoolerTask[P, R]]: ...
+@overload
+def spooler_task(
+    *,
+    takes_context: Literal[False] = ...,
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str = ...,
+    max_attempts: int | None = ...,
+    backoff: float | timedelta = ...,
+    backoff_max: float | timedelta = ...,
+    timeout: float | timedelta | None = ...,
+    retry_on: tuple[type[BaseException], ...] = ...,
+    discard_on: tuple[type[BaseException], ...] = ...,
+    enqueue_on_commit: bool = ...,
+) -> Callable[[Callable[P, R]], SpoolerTask[P, R]]: ...
+def spooler_task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a module-level function a task.
+
+    Options: ``priority`` (-100 to 100), ``queue_name``, ``backend``, ``takes_context``,
+    ``max_attempts``, ``backoff``, ``backoff_max``, ``timeout``, ``retry_on``, ``discard_on`` and
+    ``enqueue_on_commit``; durations are seconds or a timedelta, and what is left out follows the
+    backend's OPTIONS.
+
+    Raise InvalidSpoolerTask for a function or option that cannot work.
+    """
+    return _decorate(Kind.TASK, function, options)
+
+
+@overload
+def spooler_raw(function: Callable[P, int], /) -> SpoolerTask[P, int]: ...
+@overload
+def spooler_raw(**options: Any) -> Callable[[Callable[P, int]], SpoolerTask[P, int]]: ...
+def spooler_raw(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a task that says itself how it ended.
+
+    It returns SPOOL_OK (done), SPOOL_RETRY (another try, after the backoff and up to
+    ``max_attempts``) or SPOOL_IGNORE (not for me: the task is set aside in ``failed``). Anything
+    else counts as a failure. Options and errors are those of ``spooler_task``.
+    """
+    return _decorate(Kind.RAW, function, options)
+
+
+@overload
+def spooler_forever(function: Callable[P, R], /) -> SpoolerTask[P, R]: ...
+@overload
+def spooler_forever(
+    *, pause: float | timedelta = ..., **options: Any
+) -> Callable[[Callable[P, R]], SpoolerTask[P, R]]: ...
+def spooler_forever(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a task that runs again after each success, until it raises StopSpooling.
+
+    ``pause`` is the time between two runs, in seconds or as a timedelta. A failure is retried as
+    any task's; after ``max_attempts`` in a row the task stands in ``failed`` and stops. The other
+    options and the errors are those of ``spooler_task``.
+    """
+    return _decorate(Kind.FOREVER, function, options)
+
+
+def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
+    _refuse_unknown(kind, options)
+    checked = {name: _as_seconds(name, value) for name, value in options.items()}
+
+    def make(func: Callable[..., Any]) -> Task:
+        return _task_class(checked)(
+            func=func,
+            kind=kind,
+            **{
+                "priority": DEFAULT_TASK_PRIORITY,
+                "queue_name": DEFAULT_TASK_QUEUE_NAME,
+                "backend": DEFAULT_TASK_BACKEND_ALIAS,
+                **checked,
+            },
+        )
+
+    return make if function is None else make(function)
+
+
+def _task_class(options: dict[str, Any]) -> type[SpoolerTask[..., Any]]:
+    """Return the backend's own task class where it extends ours, else ours."""
+    preferred = task_backends[options.get("backend", DEFAULT_TASK_BACKEND_ALIAS)].task_class
+    return preferred if issubclass(preferred, SpoolerTask) else SpoolerTask
+
+
+_DURATIONS = ("backoff", "backoff_max", "timeout", "pause")
+_INTERNAL = ("func", "kind", "run_after")
+
+
+def _refuse_unknown(kind: Kind, options: dict[str, Any]) -> None:
+    known = {field.name for field in fields(SpoolerTask)} - set(_INTERNAL)
+    if kind is not Kind.FOREVER:
+        known.discard("pause")
+    for name in options:
+        if name == "run_after":
+            raise InvalidSpoolerTask(
+                "run_after cannot be set in the decorator: the time would be that of the import."
+                " Use .using(run_after=...) where you enqueue."
+            )
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+            raise InvalidSpoolerTask(f"spooler_task has no option {name!r}: {hint}")
+
+
+def _as_seconds(name: str, value: Any) -> Any:
+    if name in _DURATIONS and isinstance(value, timedelta):
+        return value.total_seconds()
+    return value
+
+
+def option_problem(task: Task) -> str | None:
+    """Return what is wrong with the task's own options, or None."""
+    if not isinstance(task, SpoolerTask):
+        return None
+    checks: list[tuple[str, Callable[[object], str | None]]] = [
+        ("max_attempts", optional_count_problem),
+        ("backoff", seconds_problem),
+        ("backoff_max", seconds_problem),
+        ("timeout", optional_seconds_problem),
+        ("pause", seconds_problem),
+        ("retry_on", _exceptions_problem),
+        ("discard_on", _exceptions_problem),
+    ]
+    for name, check in checks:
+        value = getattr(task, name)
+        if value is not UNSET and (finding := check(value)):
+            return f"{name} is {value!r}: {finding}"
+    return None
+
+
+def _exceptions_problem(value: object) -> str | None:
+    if isinstance(value, tuple) and all(
+        isinstance(item, type) and issubclass(item, BaseException) for item in value
+    ):
+        return None
+    return "it must be a tuple of exception classes, as in (OSError,)"
+
+
+# The registry: the only way from a name in a message to a function.
+
+_registry: dict[str, Task] = {}
+
+
+def register(task: Task) -> None:
+    """Make a task known by its dotted path.
+
+    Raise InvalidSpoolerTask where another function already has the name.
+    """
+    known = _registry.get(task.module_path)
+    if known is not None and known.func is not task.func and not _same_place(known.func, task.func):
+        raise InvalidSpoolerTask(
+            f"Two tasks are named {task.module_path}: one at {_where(known.func)}, one at"
+            f" {_where(task.func)}. Rename one of them."
+        )
+    if known is None or known.func is not task.func:
+        _registry[task.module_path] = task
+
+
+def find_task(name: str) -> Task | None:
+    """Return the registered task of this dotted path, None if there is none."""
+    return _registry.get(name)
+
+
+def task_names() -> list[str]:
+    """Return the dotted paths of all registered tasks."""
+    return sorted(_registry)
+
+
+def _same_place(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
+    """Tell whether a module was only loaded again."""
+    return _where(first) == _where(second)
+
+
+def _where(func: Callable[..., Any]) -> str:
+    code = inspect.unwrap(func).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+

@@ -1,0 +1,300 @@
+"""What ``import = django_spooler.worker`` does: it makes uWSGI's spooler processes serve tasks.
+
+Imported in the master it prepares the site and the directories; each spooler process then becomes a
+supervisor of a runner. With ``lazy-apps`` the spoolers import it themselves (``spooler-import``).
+
+uWSGI's loop stays in charge: our handler is called for a bell file, looks after its runner for at
+most a second, asks for the next pass and returns. Other libraries' files, uWSGI's signals and the
+frequency of the spooler get their turn in between.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import PurePath
+from types import FrameType, ModuleType
+from typing import Any
+
+import django
+from django.apps import apps
+from django.conf import settings
+
+from . import database
+from .compat import task_backends
+from .conf import Options
+from .consumer import adopt
+from .exceptions import SpoolerError
+from .executors.uwsgi import uwsgi_module
+from .spool.directory import Spool
+from .spool.scanned import ScannedDirectory, hang_bells, is_bell
+from .spool.watch import new_watcher
+from .supervisor import Supervisor
+from .tasks import SPOOL_RETRY
+
+logger = logging.getLogger("django_spooler")
+
+SLICE = 1.0
+"""Seconds our handler keeps uWSGI's loop at most."""
+
+_HURRY = 0.1
+"""Seconds after a foreign file came in which our handler returns at once."""
+
+MARK = b"django_spooler"
+"""The variable that tells a packet of ours."""
+
+_FREQUENCY = 1
+"""Seconds between two passes of uWSGI's loop where nothing wakes it."""
+
+
+class Worker:
+    """Our part of one spooler process."""
+
+    def __init__(self, uwsgi: ModuleType) -> None:
+        self._uwsgi = uwsgi
+        self._previous: Callable[[Mapping[bytes, bytes]], Any] | None = None
+        self._supervisor: Supervisor | None = None
+        self._hurry_until = 0.0
+        self._told_to_leave = False
+
+    # Setting up
+
+    def install(self) -> None:
+        """Become uWSGI's handler; the one set before goes on with what is not ours."""
+        _import_uwsgidecorators()
+        self.take_over()
+        previous_hook = getattr(self._uwsgi, "post_fork_hook", None)
+
+        def post_fork() -> None:
+            if previous_hook is not None:
+                previous_hook()
+            self.after_fork()
+
+        self._uwsgi.post_fork_hook = post_fork
+        if self._is_spooler():
+            self.after_fork()
+        else:
+            for directory in set(_directories(self._uwsgi)):
+                self._prepare(directory)
+
+    def take_over(self) -> None:
+        """Put our handler before the one that is set."""
+        current = getattr(self._uwsgi, "spooler", None)
+        if current != self.handle:
+            self._previous = current
+            self._uwsgi.spooler = self.handle
+
+    def after_fork(self) -> None:
+        """Make a forked process independent of the master's connections, and a spooler ours."""
+        database.drop_inherited()
+        if self._is_spooler():
+            self.take_over()
+            self._uwsgi.set_spooler_frequency(_FREQUENCY)
+            signal.signal(signal.SIGHUP, self._leave)
+            self._prepare(self._own_directory())
+
+    def _prepare(self, directory: str) -> None:
+        try:
+            os.makedirs(directory, mode=0o750, exist_ok=True)
+            spool = Spool(directory)
+            spool.prepare()
+            hang_bells(spool, _directories(self._uwsgi).count(directory))
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s cannot be served", directory)
+
+    def _is_spooler(self) -> bool:
+        return bool(self._uwsgi.i_am_the_spooler())
+
+    def _own_directory(self) -> str:
+        index = list(self._uwsgi.spooler_pids()).index(os.getpid())
+        return _directories(self._uwsgi)[index]
+
+    # Serving
+
+    def handle(self, environ: Mapping[bytes, bytes]) -> int:
+        """Answer uWSGI's loop for one file; the values are SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE."""
+        if is_bell(os.fsdecode(environ.get(b"spooler_task_name", b""))):
+            self._serve_slice()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return SPOOL_RETRY
+        if MARK in environ or self._verdict(environ) is not None:
+            return SPOOL_RETRY  # the next slice moves it
+        assert self._previous is not None
+        return self._previous(environ)
+
+    def _serve_slice(self) -> None:
+        """Look after the runner and the directory, for a second or until others have work."""
+        until = time.monotonic() + SLICE
+        if self._supervisor is None:
+            self._start()
+        while True:
+            self._tend()
+            left = until - time.monotonic()
+            if left <= 0 or time.monotonic() < self._hurry_until:
+                return
+            assert self._supervisor is not None
+            self._watcher.wait(left, self._wake_reader.fileno(), *self._supervisor.descriptors)
+            _drain(self._wake_reader)
+
+    def _start(self) -> None:
+        directory = self._own_directory()
+        spool = Spool(directory)
+        self._supervisor = Supervisor(
+            spool, "uwsgi", _generation(self._uwsgi), runners=1, stop_grace=_stop_grace()
+        )
+        self._scanned = ScannedDirectory(spool, self._verdict, partial(adopt, spool))
+        self._spool = spool
+        self._watcher = new_watcher()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+
+    def _tend(self) -> None:
+        assert self._supervisor is not None
+        try:
+            self._watcher.changed()
+            self._watcher.watch_files(self._spool.directory)
+            hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
+            if self._scanned.sweep():
+                self._hurry_until = time.monotonic() + _HURRY
+            self._supervisor.tick()
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s makes trouble", self._spool.directory)
+            time.sleep(SLICE)
+            self._prepare(self._spool.directory)
+        if self._told_to_leave:
+            self._leave_now()
+
+    # Other libraries' tasks
+
+    def _verdict(self, variables: Mapping[bytes, bytes]) -> str | None:
+        """Return why a foreign packet must not reach the handler set before ours, None if it may."""
+        name = variables.get(b"ud_spool_func")
+        if name is not None:
+            return _uwsgidecorators_verdict(name, variables)
+        if self._previous is None or _is_of_uwsgidecorators(self._previous):
+            return "ForeignTask: no handler in this uWSGI takes it"
+        return None
+
+    # Leaving
+
+    def _leave(self, signum: int, frame: FrameType | None) -> None:
+        self._told_to_leave = True
+
+    def _leave_now(self) -> None:
+        """End this process once its runner has ended its task; uWSGI's master starts another."""
+        if self._supervisor is not None:
+            self._supervisor.leave()
+            while not self._supervisor.finished:
+                self._watcher.wait(SLICE, *self._supervisor.descriptors)
+                self._supervisor.tick()
+            self._supervisor.close()
+        os._exit(0)
+
+
+def _uwsgidecorators_verdict(name: bytes, variables: Mapping[bytes, bytes]) -> str | None:
+    """Return why a task of uwsgidecorators is not handed on.
+
+    It unpickles the arguments before it looks whether it knows the function, so we look first.
+    """
+    module = sys.modules.get("uwsgidecorators")
+    function = getattr(module, "spooler_functions", {}).get(os.fsdecode(name))
+    if function is None:
+        return f"UnknownTask: uwsgidecorators has no function {os.fsdecode(name)!r} in this process"
+    decorator = getattr(getattr(function, "spool", None), "__self__", None)
+    if b"args" in variables and not getattr(decorator, "pass_arguments", True):
+        return "ForeignTask: pickled arguments for a function of uwsgidecorators that takes none"
+    return None
+
+
+def _is_of_uwsgidecorators(handler: Callable[..., Any]) -> bool:
+    return getattr(handler, "__module__", None) == "uwsgidecorators"
+
+
+def _import_uwsgidecorators() -> None:
+    """Import it before we take over, since its first import sets the handler and the fork hook.
+
+    It raises without a master process, and where uWSGI brings no such module.
+    """
+    with contextlib.suppress(Exception):
+        importlib.import_module("uwsgidecorators")
+
+
+def _drain(end: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while end.recv(4096):
+            pass
+
+
+def _directories(uwsgi: ModuleType) -> list[str]:
+    """Return the spool directory of each spooler process."""
+    return [os.fsdecode(directory) for directory in getattr(uwsgi, "spoolers", ())]
+
+
+def _generation(uwsgi: ModuleType) -> str:
+    """Return what is the same for all processes of this start of this server, and only for them."""
+    reloads = os.environ.get("UWSGI_RELOADS", "0")
+    return f"{socket.gethostname()}:{uwsgi.masterpid()}:{uwsgi.started_on}:{reloads}"
+
+
+def _stop_grace() -> float:
+    graces = [
+        backend.spooler_options.STOP_GRACE
+        for backend in task_backends.all()
+        if hasattr(backend, "spooler_options")
+    ]
+    return max(graces, default=Options().STOP_GRACE)
+
+
+# The site
+
+
+def _set_up_site(uwsgi: ModuleType) -> None:
+    """Load the Django site, as its WSGI module would.
+
+    Without DJANGO_SETTINGS_MODULE the WSGI module that uWSGI was told to serve is imported: it sets
+    the variable. Raise SpoolerError where neither is there.
+    """
+    if not os.environ.get("DJANGO_SETTINGS_MODULE") and not settings.configured:
+        module = _wsgi_module(uwsgi)
+        if module is None:
+            raise SpoolerError(
+                "django_spooler.worker cannot find the site: DJANGO_SETTINGS_MODULE is not set. Add"
+                " env = DJANGO_SETTINGS_MODULE=mysite.settings to uWSGI's configuration."
+            )
+        importlib.import_module(module)
+    if not apps.ready:
+        django.setup()
+    # Views may define tasks too, and the web workers import them only with the first request.
+    if getattr(settings, "ROOT_URLCONF", None):
+        importlib.import_module(settings.ROOT_URLCONF)
+
+
+def _wsgi_module(uwsgi: ModuleType) -> str | None:
+    for option in ("module", "wsgi", "wsgi-file"):
+        value = uwsgi.opt.get(option)
+        if value:
+            name = os.fsdecode(value[0] if isinstance(value, list) else value).partition(":")[0]
+            return ".".join(PurePath(name).with_suffix("").parts) if name.endswith(".py") else name
+    return None
+
+
+def _install() -> None:
+    uwsgi = uwsgi_module()
+    if uwsgi is None:
+        raise SpoolerError(
+            "django_spooler.worker works only inside uWSGI (import = django_spooler.worker)."
+            " Elsewhere run: python manage.py spooler work"
+        )
+    _set_up_site(uwsgi)
+    Worker(uwsgi).install()
+
+
+_install()
