@@ -51,23 +51,24 @@ class Recovery:
                 self.recover(card.name, death)
         self._adopt_unknown({card.name for card, _ in known})
 
-    def recover(self, name: str, death: str | None) -> None:
-        """Put back the files of a dead process.
+    def recover(self, name: str, death: str | None) -> int:
+        """Put back the files of a dead process; return how many it had claimed.
 
         ``death`` tells how it died, as in "signal 9", and costs an attempt; None is a stop or
         reload, which costs none.
         """
         with dead(self.spool, name) as ours:
-            if not ours:
-                return
-            for claimed in claimed_by(self.spool, name):
+            left = claimed_by(self.spool, name) if ours else []
+            for claimed in left:
                 with contextlib.suppress(FileNotFoundError):
                     if death is None:
                         self.spool.make_ready(claimed.path, claimed.task_name, claimed.place)
                     else:
                         settle_killed(self.spool, claimed, death)
-            forget(self.spool, name)
+            if ours:
+                forget(self.spool, name)
         self._seen_dead.pop(name, None)
+        return len(left)
 
     def _waited_enough(self, card: Card) -> bool:
         first = self._seen_dead.setdefault(card.name, time.monotonic())

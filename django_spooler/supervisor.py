@@ -141,7 +141,8 @@ class Supervisor:
         death = None if child.told_to_leave else _death(status, child.trace_path)
         if death is not None:
             logger.error("Runner %d of %s died: %s", child.pid, self._spool.directory, death)
-        self._recovery.recover(child.name, death)
+        if self._recovery.recover(child.name, death):
+            self._next_start = 0.0  # a task killed it, so a new one has a chance
         with contextlib.suppress(FileNotFoundError):
             os.unlink(child.trace_path)
 

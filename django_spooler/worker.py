@@ -58,7 +58,7 @@ class Worker:
 
     def __init__(self, uwsgi: ModuleType) -> None:
         self._uwsgi = uwsgi
-        self._previous: Callable[[Mapping[bytes, bytes]], Any] | None = None
+        self._previous: Callable[[Mapping[bytes | str, bytes]], Any] | None = None
         self._supervisor: Supervisor | None = None
         self._hurry_until = 0.0
         self._told_to_leave = False
@@ -117,13 +117,15 @@ class Worker:
 
     # Serving
 
-    def handle(self, environ: Mapping[bytes, bytes]) -> int:
+    def handle(self, environ: Mapping[bytes | str, bytes]) -> Any:
         """Answer uWSGI's loop for one file; the values are SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE."""
-        if is_bell(os.fsdecode(environ.get(b"spooler_task_name", b""))):
+        # uWSGI gives this key and "body" as text, those of the packet as bytes.
+        if is_bell(os.fsdecode(environ["spooler_task_name"])):
             self._serve_slice()
             os.kill(os.getpid(), signal.SIGUSR1)
             return SPOOL_RETRY
-        if MARK in environ or self._verdict(environ) is not None:
+        variables = {os.fsencode(key): value for key, value in environ.items()}
+        if MARK in variables or self._verdict(variables) is not None:
             return SPOOL_RETRY  # the next slice moves it
         assert self._previous is not None
         return self._previous(environ)
@@ -169,7 +171,7 @@ class Worker:
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
             time.sleep(SLICE)
             self._prepare(self._spool.directory)
-        if self._told_to_leave:
+        if self._told_to_leave or self._is_orphan():
             self._leave_now()
 
     # Other libraries' tasks
@@ -187,6 +189,10 @@ class Worker:
 
     def _leave(self, signum: int, frame: FrameType | None) -> None:
         self._told_to_leave = True
+
+    def _is_orphan(self) -> bool:
+        """Tell whether the master was killed: what it starts next must not find us beside it."""
+        return self._uwsgi.masterpid() not in (0, os.getppid())
 
     def _leave_now(self) -> None:
         """End this process once its runner has ended its task; uWSGI's master starts another."""
