@@ -19,18 +19,18 @@ from .compat import (
     InvalidTask,
     Task,
     TaskResultStatus,
-    task_backends,
     task_finished,
 )
+from .backends import options_of, signatures_required
 from .conf import Options, queue_problem
 from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
-from .message import Attempt, Message, decode, decode_journal, encode_attempt
+from .envelope import read, parse
+from .message import Attempt, Message, encode_attempt
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
 from .result import SpoolerResult, new_result
 from .signals import task_failed
-from .spool.directory import Place, Spool, is_still_written, read_file
+from .spool.directory import Place, Spool, is_still_written
 from .spool.names import TaskName
-from .spool.packet import decode_variables, split
 from .spool.queue import Claimed
 from .tasks import find_task, policy_of
 from .timelimit import kill_after
@@ -78,7 +78,7 @@ class Consumer:
         Raise StillWritten, leaving the file claimed, where its producer has not finished it.
         """
         try:
-            message, attempts = read(claimed.path)
+            message, attempts = read(claimed.path, signed=signatures_required())
         except UnreadableTask as error:
             if isinstance(error, DamagedTask) and is_still_written(claimed.path):
                 raise StillWritten from error
@@ -111,36 +111,13 @@ class Consumer:
             database.refresh()
 
 
-def read(path: str) -> tuple[Message, list[Attempt]]:
-    """Return the message and the journal of a task's file.
-
-    Raise UnreadableTask for what is none, OSError where the file cannot be read for now.
-    """
-    return parse(read_file(path))
-
-
-def parse(content: bytes) -> tuple[Message, list[Attempt]]:
-    """Return the message and the journal of a file's content. Raise UnreadableTask."""
-    variables, body = split(content)
-    line, newline, journal = body.partition(b"\n")
-    if not body.startswith(b'{"v"'):
-        # A packet from a socket has no body: its message is one of the variables.
-        line, newline, _ = decode_variables(variables).get(b"message", b"").partition(b"\n")
-        journal = body
-    if not line:
-        raise DamagedTask("it has no message of ours")
-    if not newline:
-        raise DamagedTask("the message is cut short")
-    return decode(line, signed=_signatures_required()), decode_journal(journal.splitlines())
-
-
 def adopt(spool: Spool, path: str, content: bytes) -> None:
     """Move a file of ours from the scanned directory to its place: it came through a socket.
 
     Raise DamagedTask where its message is cut short; set it aside where it is unreadable.
     """
     try:
-        message, _ = parse(content)
+        message, _ = parse(content, signed=signatures_required())
         place = _checked_place(message)
     except UnreadableTask as error:
         if isinstance(error, DamagedTask):
@@ -176,7 +153,7 @@ def find_call(message: Message, attempts: list[Attempt]) -> Call:
             task = task.using(queue_name=message.queue, priority=message.priority)
         except InvalidTask:  # the queue was taken out of the settings after the call was accepted
             pass
-    return Call(message, attempts, task, _options_of(message.backend))
+    return Call(message, attempts, task, options_of(message.backend))
 
 
 def settle(
@@ -246,7 +223,7 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
     """
     used_up = claimed.task_name.attempts
     try:
-        call = find_call(*read(claimed.path))
+        call = find_call(*read(claimed.path, signed=signatures_required()))
     except UnreadableTask:
         spool.make_ready(claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place)
         return
@@ -276,18 +253,3 @@ def _note_attempt(path: str, attempt: Attempt) -> None:
             file.write(encode_attempt(attempt))
     except OSError:
         logger.exception("The attempt could not be noted in %s", path)
-
-
-def _options_of(alias: str) -> Options:
-    """Return the options of the backend a message came from, or of the first that is ours."""
-    known = {backend.alias: backend for backend in _spooler_backends()}
-    backend = known.get(alias) or next(iter(known.values()), None)
-    return Options() if backend is None else backend.spooler_options
-
-
-def _signatures_required() -> bool:
-    return any(backend.spooler_options.SIGNED for backend in _spooler_backends())
-
-
-def _spooler_backends() -> list[Any]:
-    return [backend for backend in task_backends.all() if hasattr(backend, "spooler_options")]

@@ -38,15 +38,20 @@ _PR_SET_PDEATHSIG = 1
 class Runner:
     """One task after the other, in one process."""
 
-    def __init__(self, spool: Spool, card: Card, stop_grace: float, trace_path: str) -> None:
-        """``stop_grace`` is in seconds; ``trace_path`` gets the stack of a task that is killed."""
+    def __init__(
+        self, spool: Spool, card: Card, *, stop_grace: float, queues: list[str] | None, trace_path: str
+    ) -> None:
+        """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
+
+        ``trace_path`` gets the stack of a task that is killed.
+        """
         self._spool = spool
         self._card = HeldCard(spool, card)
         self._parent = os.getppid()
         self._stop_grace = stop_grace
         self._leaving = False
         self._watcher = new_watcher()
-        self._queue = ReadyQueue(spool, self._watcher, self._card.running)
+        self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
         self._schedule = Schedule(spool, self._watcher)
         worker_id = f"{card.kind}-{socket.gethostname()}-{os.getpid()}"
         self._consumer = Consumer(spool, worker_id, open(trace_path, "w"))

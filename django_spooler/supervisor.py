@@ -44,15 +44,19 @@ class Supervisor:
 
     def __init__(
         self, spool: Spool, kind: str, generation: str, *, runners: int, stop_grace: float,
-        until_empty: bool = False,
+        queues: list[str] | None = None, until_empty: bool = False,
     ) -> None:
-        """``stop_grace`` is how long a task may go on after a stop, in seconds."""
+        """``stop_grace`` is how long a task may go on after a stop, in seconds.
+
+        ``queues`` are those to serve, None for all.
+        """
         spool.prepare()
         self._spool = spool
         self._kind = kind
         self._generation = generation
         self._runners = runners
         self._stop_grace = stop_grace
+        self._queues = queues
         self._until_empty = until_empty
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
         self._recovery = Recovery(spool)
@@ -116,7 +120,10 @@ class Supervisor:
             card = new_card(
                 RUNNER, self._kind, self._generation, name=name, supervisor=self._card.card.name
             )
-            runner = Runner(self._spool, card, self._stop_grace, trace_path)
+            runner = Runner(
+                self._spool, card,
+                stop_grace=self._stop_grace, queues=self._queues, trace_path=trace_path,
+            )
             runner.run_until_empty() if self._until_empty else runner.run()
             status = 0
         except BaseException:

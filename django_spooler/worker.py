@@ -27,8 +27,7 @@ from django.apps import apps
 from django.conf import settings
 
 from . import database
-from .compat import task_backends
-from .conf import Options
+from .backends import stop_grace
 from .consumer import adopt
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
@@ -148,7 +147,7 @@ class Worker:
         directory = self._own_directory()
         spool = Spool(directory)
         self._supervisor = Supervisor(
-            spool, "uwsgi", _generation(self._uwsgi), runners=1, stop_grace=_stop_grace()
+            spool, "uwsgi", _generation(self._uwsgi), runners=1, stop_grace=stop_grace()
         )
         self._scanned = ScannedDirectory(spool, self._verdict, partial(adopt, spool))
         self._spool = spool
@@ -248,15 +247,6 @@ def _generation(uwsgi: ModuleType) -> str:
     """Return what is the same for all processes of this start of this server, and only for them."""
     reloads = os.environ.get("UWSGI_RELOADS", "0")
     return f"{socket.gethostname()}:{uwsgi.masterpid()}:{uwsgi.started_on}:{reloads}"
-
-
-def _stop_grace() -> float:
-    graces = [
-        backend.spooler_options.STOP_GRACE
-        for backend in task_backends.all()
-        if hasattr(backend, "spooler_options")
-    ]
-    return max(graces, default=Options().STOP_GRACE)
 
 
 # The site

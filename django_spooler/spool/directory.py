@@ -36,6 +36,9 @@ TREE = "django"
 MAX_FILE_SIZE = 1 << 30
 """Bytes; uWSGI writes a body with one ``write``, which Linux ends short of 2 GiB."""
 
+ALL_QUEUES = ";all"
+"""The mark that pauses every queue; no queue can have this name."""
+
 _EMPTY_GRACE = 5.0
 _FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 _WHY = ";why"
@@ -250,17 +253,18 @@ class Spool:
 
     # Pausing
 
-    def pause(self, queue: str) -> None:
-        """Let no process claim from the queue until ``resume``; survives restarts."""
+    def pause(self, queue: str | None = None) -> None:
+        """Let no process claim from the queue, or from any, until ``resume``; survives restarts."""
         self.prepare()
-        Path(self.path("paused", queue)).touch()
+        Path(self.path("paused", queue or ALL_QUEUES)).touch()
 
-    def resume(self, queue: str) -> None:
-        """Let the queue be worked on again."""
-        Path(self.path("paused", queue)).unlink(missing_ok=True)
+    def resume(self, queue: str | None = None) -> None:
+        """Let the queue be worked on again; without a name, every queue."""
+        for name in names_in(self.path("paused")) if queue is None else [queue]:
+            Path(self.path("paused", name)).unlink(missing_ok=True)
 
     def paused(self) -> set[str]:
-        """Return the queues that are paused."""
+        """Return the queues that are paused; ALL_QUEUES stands for every one."""
         return set(names_in(self.path("paused")))
 
 

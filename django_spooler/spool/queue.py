@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .directory import Place, Spool, names_in, parse_level
+from .directory import ALL_QUEUES, Place, Spool, names_in, parse_level
 from .names import TaskName, order
 from .process import claimed_name
 from .watch import Watcher
@@ -59,10 +59,14 @@ class _Level:
 class ReadyQueue:
     """Claims ready files for one process."""
 
-    def __init__(self, spool: Spool, watcher: Watcher, running: str) -> None:
+    def __init__(
+        self, spool: Spool, watcher: Watcher, running: str, queues: list[str] | None = None
+    ) -> None:
+        """``running`` is where claimed files go; ``queues`` are those to serve, None for all."""
         self._spool = spool
         self._watcher = watcher
         self._running = running
+        self._queues = queues
         self._levels: list[_Level] = []
         self._level_of: dict[str, _Level] = {}
         self._resting: dict[str, float] = {}
@@ -155,10 +159,20 @@ class ReadyQueue:
         for directory in (ready, self._spool.path("paused")):
             os.makedirs(directory, mode=0o750, exist_ok=True)
             self._watcher.watch_entries(directory)
-        for queue in sorted(set(names_in(ready)) - self._spool.paused()):
+        for queue in self._served_queues(names_in(ready)):
             for path, number in self._level_directories(os.path.join(ready, queue)):
                 found.setdefault(number, _Level(number)).directories[path] = queue
         self._adopt(found)
+
+    def _served_queues(self, names: list[str]) -> list[str]:
+        paused = self._spool.paused()
+        if ALL_QUEUES in paused:
+            return []
+        return [
+            name
+            for name in names
+            if name not in paused and (self._queues is None or name in self._queues)
+        ]
 
     def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:
         try:

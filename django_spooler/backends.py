@@ -1,0 +1,47 @@
+"""The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
+
+from typing import TYPE_CHECKING
+
+from . import executors
+from .compat import task_backends
+from .conf import Options
+
+if TYPE_CHECKING:
+    from .backend import SpoolerBackend
+
+
+def spooler_backends() -> "list[SpoolerBackend]":
+    """Return the site's backends that are ours, in the order of the settings."""
+    return [backend for backend in task_backends.all() if hasattr(backend, "spooler_options")]
+
+
+def options_of(alias: str) -> Options:
+    """Return the options of the backend a message came from, else of the first that is ours."""
+    backends = spooler_backends()
+    named = [backend for backend in backends if backend.alias == alias]
+    return next((backend.spooler_options for backend in named + backends), Options())
+
+
+def signatures_required() -> bool:
+    """Tell whether any backend of ours accepts signed messages only."""
+    return any(backend.spooler_options.SIGNED for backend in spooler_backends())
+
+
+def stop_grace() -> float:
+    """Return the longest STOP_GRACE of our backends, in seconds."""
+    graces = [backend.spooler_options.STOP_GRACE for backend in spooler_backends()]
+    return max(graces, default=Options().STOP_GRACE)
+
+
+def served_directories() -> dict[str, list[str]]:
+    """Return each local spool directory of the site and the queues that go to it.
+
+    Raise InvalidOptions where the settings name none.
+    """
+    found: dict[str, list[str]] = {}
+    for backend in spooler_backends():
+        for directory, queues in executors.directories(
+            backend.spooler_options, backend.queues
+        ).items():
+            found.setdefault(directory, []).extend(queues)
+    return {directory: sorted(set(queues)) for directory, queues in found.items()}

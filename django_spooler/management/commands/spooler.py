@@ -1,0 +1,260 @@
+"""``manage.py spooler``: the queue from a shell."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from ... import overview
+from ...backends import served_directories
+from ...exceptions import SpoolerError
+from ...operations import pause, reload, resume
+from ...spool.directory import Spool
+from ...tasks import find_task, task_names
+from ...work import work
+
+
+class Command(BaseCommand):
+    """Shows and steers the spool directories of this site."""
+
+    help = "Show, retry, discard and run the tasks in this site's spool directories."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the sub-commands."""
+        commands = parser.add_subparsers(dest="command", required=True, parser_class=ArgumentParser)
+        self._add(commands, "status", "counts and processes of each directory", json=True)
+        self._add_list(commands)
+        shown = self._add(commands, "show", "one task in full", json=True)
+        shown.add_argument("id")
+        for name, text in (("retry", "put failed tasks back"), ("discard", "delete failed tasks")):
+            chosen = self._add(commands, name, text)
+            chosen.add_argument("ids", nargs="*", metavar="ID")
+            chosen.add_argument("--all", action="store_true", help="every failed task")
+            chosen.add_argument("--task", help="with --all: only of this dotted path")
+        self._add_enqueue(commands)
+        self._add_work(commands)
+        self._add_pauses(commands)
+
+    def _add(self, commands: Any, name: str, text: str, *, json: bool = False) -> ArgumentParser:
+        parser: ArgumentParser = commands.add_parser(name, help=text)
+        parser.set_defaults(run=getattr(self, f"do_{name.replace('-', '_')}"))
+        if json:
+            parser.add_argument("--json", action="store_true", help="for programs")
+        return parser
+
+    def _add_list(self, commands: Any) -> None:
+        listed = self._add(commands, "list", "the tasks of a state", json=True)
+        listed.add_argument("--state", choices=(*overview.STATES, "all"), default="all")
+        listed.add_argument("--queue")
+        listed.add_argument("--task", help="dotted path")
+        listed.add_argument("--limit", type=int)
+
+    def _add_enqueue(self, commands: Any) -> None:
+        enqueued = self._add(commands, "enqueue", "queue a task by its dotted path")
+        enqueued.add_argument("task")
+        enqueued.add_argument("--args", default="[]", help="a JSON list")
+        enqueued.add_argument("--kwargs", default="{}", help="a JSON object")
+        enqueued.add_argument("--queue")
+        enqueued.add_argument("--priority", type=int)
+        enqueued.add_argument("--delay", type=float, help="seconds")
+
+    def _add_work(self, commands: Any) -> None:
+        worked = self._add(commands, "work", "serve the directories without uWSGI")
+        worked.add_argument("--processes", type=int, default=1, help="per directory")
+        worked.add_argument("--queues", nargs="+", help="serve only these")
+        worked.add_argument("--until-empty", action="store_true", help="end when nothing is ready")
+
+    def _add_pauses(self, commands: Any) -> None:
+        paused = self._add(commands, "pause", "let no further task start")
+        paused.add_argument("--wait", action="store_true", help="until nothing runs any more")
+        resumed = self._add(commands, "resume", "let tasks start again")
+        reloaded = self._add(commands, "reload", "let spoolers finish, leave and come back")
+        for parser in (paused, resumed):
+            parser.add_argument("--queue", help="only this one")
+        for parser in (paused, reloaded):
+            parser.add_argument("--timeout", type=float, help="seconds to wait at most")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the sub-command; an error of ours ends with its message and status 1."""
+        run: Callable[..., None] = options["run"]
+        try:
+            run(options)
+        except SpoolerError as error:
+            raise CommandError(str(error)) from error
+
+    # Looking
+
+    def do_status(self, options: dict[str, Any]) -> None:
+        """Print counts and processes of each directory."""
+        found = [
+            overview.status(Spool(directory), queues)
+            for directory, queues in served_directories().items()
+        ]
+        if options["json"]:
+            self._print_json({"spoolers": [asdict(status) for status in found], "problems": []})
+            return
+        for status in found:
+            self._print_status(status)
+
+    def _print_status(self, status: overview.Status) -> None:
+        self.stdout.write(f"{status.directory} ({', '.join(status.queues)})")
+        for state in overview.STATES:
+            self.stdout.write(f"  {state:<10} {getattr(status, state)}")
+        if status.oldest_ready_age is not None:
+            self.stdout.write(f"  oldest     {status.oldest_ready_age:.1f} s")
+        if status.paused:
+            self.stdout.write(f"  paused     {', '.join(status.paused)}")
+        for process in status.processes:
+            task = process.task or "idle"
+            self.stdout.write(f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S}")
+        if not status.processes:
+            self.stdout.write("  no process serves this directory")
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        """Print the tasks that match."""
+        found = [asdict(entry) for entry in self._matching(options)]
+        if options["json"]:
+            self._print_json(found)
+            return
+        for entry in found:
+            waits = entry["reason"] or entry["run_after"] or ""
+            self.stdout.write(f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}")
+        self.stdout.write(f"{len(found)} tasks")
+
+    def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
+        states = overview.STATES if options["state"] == "all" else (options["state"],)
+        limit = options["limit"]
+        for entry in self._entries(states):
+            if options["queue"] not in (None, entry.queue) or options["task"] not in (None, entry.task):
+                continue
+            if limit is not None:
+                if limit <= 0:
+                    return
+                limit -= 1
+            yield entry
+
+    def _entries(self, states: tuple[str, ...]) -> Iterator[overview.Entry]:
+        for spool in self._spools():
+            for state in states:
+                yield from overview.entries(spool, state)
+
+    def do_show(self, options: dict[str, Any]) -> None:
+        """Print everything about one task."""
+        for spool in self._spools():
+            if entry := overview.find(spool, options["id"]):
+                self._print_entry(asdict(entry), options["json"])
+                return
+        raise CommandError(f"No task has the id {options['id']}.")
+
+    def _print_entry(self, entry: dict[str, Any], as_json: bool) -> None:
+        if as_json:
+            self._print_json(entry)
+            return
+        for name, value in entry.items():
+            self.stdout.write(f"{name:<12} {value if value is not None else '-'}")
+
+    # Acting on failed tasks
+
+    def do_retry(self, options: dict[str, Any]) -> None:
+        """Put failed tasks back to where they run again."""
+        self._act(options, Spool.retry, "put back")
+
+    def do_discard(self, options: dict[str, Any]) -> None:
+        """Delete failed tasks."""
+        self._act(options, Spool.discard, "discarded")
+
+    def _act(self, options: dict[str, Any], act: Callable[[Spool, str], bool], done: str) -> None:
+        identifiers = self._chosen(options)
+        unknown = [
+            identifier
+            for identifier in identifiers
+            if not any(act(spool, identifier) for spool in self._spools())
+        ]
+        self.stdout.write(f"{len(identifiers) - len(unknown)} tasks {done}")
+        if unknown:
+            raise CommandError(f"No failed task has the id {', '.join(unknown)}.")
+
+    def _chosen(self, options: dict[str, Any]) -> list[str]:
+        if options["all"] == bool(options["ids"]):
+            raise CommandError("Name the ids of failed tasks, or --all.")
+        if options["ids"]:
+            return list(options["ids"])
+        return [
+            identifier
+            for spool in self._spools()
+            for identifier, _, why in spool.failed()
+            if options["task"] in (None, why.task)
+        ]
+
+    # Enqueueing and running
+
+    def do_enqueue(self, options: dict[str, Any]) -> None:
+        """Queue one call of a task."""
+        task = find_task(options["task"])
+        if task is None:
+            raise CommandError(f"{options['task']} is no task. Known are: {', '.join(task_names())}")
+        delay = options["delay"]
+        chosen = task.using(
+            queue_name=options["queue"],
+            priority=options["priority"],
+            run_after=None if delay is None else timezone.now() + timedelta(seconds=delay),
+        )
+        result = chosen.enqueue(
+            *self._json_value(options, "args", list), **self._json_value(options, "kwargs", dict)
+        )
+        self.stdout.write(result.id)
+
+    def _json_value(self, options: dict[str, Any], name: str, kind: type) -> Any:
+        try:
+            value = json.loads(options[name])
+        except ValueError as error:
+            raise CommandError(f"--{name} is not JSON: {error}") from error
+        if not isinstance(value, kind):
+            raise CommandError(f"--{name} must be a JSON {'list' if kind is list else 'object'}.")
+        return value
+
+    def do_work(self, options: dict[str, Any]) -> None:
+        """Serve the directories in this process and its children."""
+        if options["processes"] < 1:
+            raise CommandError("--processes must be 1 or more.")
+        work(
+            list(served_directories()),
+            processes=options["processes"],
+            queues=options["queues"],
+            until_empty=options["until_empty"],
+        )
+
+    # Pausing
+
+    def do_pause(self, options: dict[str, Any]) -> None:
+        """Let no further task start."""
+        pause(self._spools(), options["queue"], wait=options["wait"], timeout=options["timeout"])
+
+    def do_resume(self, options: dict[str, Any]) -> None:
+        """Let tasks start again."""
+        resume(self._spools(), options["queue"])
+
+    def do_reload(self, options: dict[str, Any]) -> None:
+        """Let the spoolers of this host finish their task, leave and come back."""
+        count = reload(self._spools(), timeout=options["timeout"])
+        self.stdout.write(f"{count} spoolers came back")
+
+    # Helpers
+
+    def _spools(self) -> list[Spool]:
+        return [Spool(directory) for directory in served_directories()]
+
+    def _print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, default=_as_json))
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is not JSON")

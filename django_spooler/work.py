@@ -1,0 +1,80 @@
+"""The plain Python worker: serves spool directories without uWSGI."""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from types import FrameType
+
+from . import executors
+from .backends import stop_grace
+from .spool.directory import Spool
+from .supervisor import Supervisor
+
+logger = logging.getLogger("django_spooler")
+
+_TICK = 0.5
+"""Seconds between two looks at the runners where nothing announces their end."""
+
+
+def work(
+    directories: list[str], *, processes: int, queues: list[str] | None = None,
+    until_empty: bool = False,
+) -> None:
+    """Serve the directories with ``processes`` runners each, until SIGTERM or SIGINT.
+
+    The first signal lets running tasks finish, a second one ends them at once; they run again at
+    the next start. Raise SpoolUnavailable where a directory cannot be used.
+    """
+    executors.serve_from_here()
+    generation = f"{socket.gethostname()}:work:{os.getpid()}:{time.time()}"
+    supervisors = [
+        Supervisor(
+            Spool(directory), "work", generation, runners=processes, stop_grace=stop_grace(),
+            queues=queues, until_empty=until_empty,
+        )
+        for directory in directories
+    ]
+    reader, writer = socket.socketpair()
+    with reader, writer, _signals_lead_to(supervisors, writer):
+        while not all(supervisor.finished for supervisor in supervisors):
+            for supervisor in supervisors:
+                supervisor.tick()
+            _wait(reader, supervisors)
+    for supervisor in supervisors:
+        supervisor.close()
+
+
+@contextlib.contextmanager
+def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket):  # type: ignore[no-untyped-def]
+    """Make TERM and INT end the runners: after their task, and at the second signal at once."""
+    heard: list[int] = []
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        heard.append(signum)
+        for supervisor in supervisors:
+            supervisor.leave(signal.SIGTERM if len(heard) == 1 else signal.SIGINT)
+
+    wake.setblocking(False)
+    before = {signum: signal.signal(signum, leave) for signum in (signal.SIGTERM, signal.SIGINT)}
+    wakeup = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _wait(reader: socket.socket, supervisors: list[Supervisor]) -> None:
+    poll = select.poll()
+    descriptors = [fd for supervisor in supervisors for fd in supervisor.descriptors]
+    for descriptor in (reader.fileno(), *descriptors):
+        poll.register(descriptor, select.POLLIN)
+    poll.poll(_TICK * 1000)
+    reader.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        reader.recv(4096)
