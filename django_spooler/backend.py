@@ -128,12 +128,18 @@ def _task_problem(task: Task, queues: set[str]) -> str | None:
             " the name"
         )
     priority = task.priority
-    if isinstance(priority, bool) or not isinstance(priority, (int, float)) or int(priority) != priority:
+    if (
+        isinstance(priority, bool)
+        or not isinstance(priority, (int, float))
+        or int(priority) != priority
+    ):
         return _PRIORITY_RULE
     if not TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY:
         return f"{_PRIORITY_RULE}; {priority} is outside"
     if settings.USE_TZ and task.run_after is not None and timezone.is_naive(task.run_after):
-        return "run_after must be an aware datetime. Use django.utils.timezone.now() + timedelta(...)"
+        return (
+            "run_after must be an aware datetime. Use django.utils.timezone.now() + timedelta(...)"
+        )
     return option_problem(task)
 
 

@@ -19,7 +19,9 @@ def check_options(
 ) -> list[CheckMessage]:
     """Check the OPTIONS of each backend of ours (E001)."""
     return [
-        Error(problem, hint=f"Correct TASKS[{alias!r}]['OPTIONS']. {_DOCS}", id="django_spooler.E001")
+        Error(
+            problem, hint=f"Correct TASKS[{alias!r}]['OPTIONS']. {_DOCS}", id="django_spooler.E001"
+        )
         for alias, params in _our_backends()
         for problem in problems(params.get("OPTIONS", {}))
     ]

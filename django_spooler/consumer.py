@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from . import database, results
+from .backends import options_of, signatures_required
 from .compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -21,10 +22,9 @@ from .compat import (
     TaskResultStatus,
     task_finished,
 )
-from .backends import options_of, signatures_required
 from .conf import Options, queue_problem
+from .envelope import parse, read
 from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
-from .envelope import read, parse
 from .message import Attempt, Message, encode_attempt
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
 from .result import SpoolerResult, new_result
@@ -104,8 +104,11 @@ class Consumer:
         try:
             with bound:
                 return perform(
-                    call.task, result, call.options,
-                    worker_id=self._worker_id, context=self._context,
+                    call.task,
+                    result,
+                    call.options,
+                    worker_id=self._worker_id,
+                    context=self._context,
                 )
         finally:
             database.refresh()
@@ -165,10 +168,16 @@ def settle(
     """
     attempt = result.attempts
     if isinstance(outcome, (Again, Failed)):
-        _note_attempt(claimed.path, Attempt(
-            attempt=attempt, at=time.time(), error=f"{type(outcome.error).__name__}: {outcome.error}",
-            traceback=as_task_error(outcome.error).traceback, worker=worker,
-        ))
+        _note_attempt(
+            claimed.path,
+            Attempt(
+                attempt=attempt,
+                at=time.time(),
+                error=f"{type(outcome.error).__name__}: {outcome.error}",
+                traceback=as_task_error(outcome.error).traceback,
+                worker=worker,
+            ),
+        )
     while True:
         try:
             _move(spool, claimed, call, attempt, outcome)
@@ -182,7 +191,9 @@ def settle(
     if isinstance(outcome, Failed):
         task_failed.send_robust(
             type(result.task.get_backend()),
-            task_result=result, exception=outcome.error, reason=outcome.reason,
+            task_result=result,
+            exception=outcome.error,
+            reason=outcome.reason,
         )
 
 
@@ -196,8 +207,13 @@ def _move(spool: Spool, claimed: Claimed, call: Call, attempt: int, outcome: Out
         spool.schedule(claimed.path, fresh, claimed.place, time.time() + outcome.delay)
     elif isinstance(outcome, Failed):
         spool.set_aside(
-            claimed.path, outcome.reason, identifier=call.message.id, task=call.message.task,
-            traceback=as_task_error(outcome.error).traceback, place=claimed.place, name=claimed.name,
+            claimed.path,
+            outcome.reason,
+            identifier=call.message.id,
+            task=call.message.task,
+            traceback=as_task_error(outcome.error).traceback,
+            place=claimed.place,
+            name=claimed.name,
         )
     else:
         os.unlink(claimed.path)
@@ -209,8 +225,12 @@ def set_aside(
     """Move a file that cannot be run to ``failed``, and say so."""
     reason = f"{type(error).__name__}: {error}"
     spool.set_aside(
-        claimed.path, reason, identifier=message and message.id, task=message and message.task,
-        place=claimed.place, name=claimed.name,
+        claimed.path,
+        reason,
+        identifier=message and message.id,
+        task=message and message.task,
+        place=claimed.place,
+        name=claimed.name,
     )
     logger.error("%s was set aside: %s", claimed.name, reason)
     task_failed.send_robust(Consumer, task_result=None, exception=error, reason=reason)
@@ -225,7 +245,9 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
     try:
         call = find_call(*read(claimed.path, signed=signatures_required()))
     except UnreadableTask:
-        spool.make_ready(claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place)
+        spool.make_ready(
+            claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place
+        )
         return
     result = call.new_result(used_up)
     result.worker_ids.append("unknown")

@@ -88,7 +88,9 @@ class Retry(SpoolerError):
     as an attempt, so a task that only ever retries ends in ``failed`` after ``max_attempts``.
     """
 
-    def __init__(self, message: str = "the task asked for another try", *, after: float | None = None):
+    def __init__(
+        self, message: str = "the task asked for another try", *, after: float | None = None
+    ):
         super().__init__(message)
         self.after = after
 

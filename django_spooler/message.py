@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
@@ -57,7 +58,7 @@ class Attempt:
 
 def encode(message: Message, *, signed: bool) -> bytes:
     """Return the message's line, signed with SECRET_KEY if ``signed``."""
-    text = json.dumps(
+    text = _encoder.encode(
         {
             "v": VERSION,
             "id": message.id,
@@ -69,9 +70,7 @@ def encode(message: Message, *, signed: bool) -> bytes:
             "backend": message.backend,
             "enqueued_at": message.enqueued_at,
             "run_after": message.run_after,
-        },
-        separators=(",", ":"),
-        allow_nan=False,
+        }
     )
     if signed:
         text = _signer().sign(text)
@@ -130,7 +129,9 @@ def normalize_arguments(
     Raise InvalidArguments that names the path of the first value JSON cannot hold as it is.
     """
     try:
-        return [_plain(value) for value in args], {name: _plain(value) for name, value in kwargs.items()}
+        return [_plain(value) for value in args], {
+            name: _plain(value) for name, value in kwargs.items()
+        }
     except _NotJSON as error:
         raise InvalidArguments(
             f"Unsupported type: {task} got {_locate(args, kwargs)}: {error}."
@@ -239,7 +240,7 @@ def _verified(text: str) -> str:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise DamagedTask(f"the message is not JSON: {error}") from error
 
@@ -248,26 +249,26 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def _checked(fields: dict[str, Any]) -> Message:
     try:
         message = Message(**fields)
     except TypeError as error:
         raise DamagedTask(f"the message's fields are not ours: {error}") from error
-    for name, kinds in _FIELD_TYPES.items():
-        value = getattr(message, name)
-        if not isinstance(value, kinds) or (isinstance(value, bool)):
-            raise DamagedTask(f"the message's {name} is {type(value).__name__}")
+    if not (
+        type(message.id)
+        is type(message.task)
+        is type(message.queue)
+        is type(message.backend)
+        is str
+        and type(message.args) is list
+        and type(message.kwargs) is dict
+        and type(message.priority) is int
+        and type(message.enqueued_at) in (int, float)
+        and type(message.run_after) in (int, float, NoneType)
+    ):
+        raise DamagedTask("a field of the message has a type that is not ours")
     return message
-
-
-_FIELD_TYPES: dict[str, tuple[type, ...]] = {
-    "id": (str,),
-    "task": (str,),
-    "args": (list,),
-    "kwargs": (dict,),
-    "queue": (str,),
-    "priority": (int,),
-    "backend": (str,),
-    "enqueued_at": (int, float),
-    "run_after": (int, float, type(None)),
-}

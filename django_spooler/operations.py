@@ -25,7 +25,8 @@ def pause(spools: list[Spool], queue: str | None, *, wait: bool, timeout: float 
         # Twice: a runner may be between its last look at the marks and its claim.
         for _ in range(2):
             _wait_until(
-                lambda: not any(_is_running(spool, queue) for spool in spools), timeout,
+                lambda: not any(_is_running(spool, queue) for spool in spools),
+                timeout,
                 "Tasks still run. The pause stays: call again to wait on, or resume.",
             )
             time.sleep(_LOOK_PAUSE)
@@ -49,11 +50,13 @@ def reload(spools: list[Spool], *, timeout: float | None) -> int:
     old = {card.name for _, card in before}
     _wait_until(
         lambda: all(
-            len(_supervisors(spool, except_for=old)) >= sum(1 for other, _ in before if other is spool)
+            len(_supervisors(spool, except_for=old))
+            >= sum(1 for other, _ in before if other is spool)
             and not {card.name for card in _supervisors(spool)} & old
             for spool in spools
         ),
-        timeout, "Not all spoolers are back yet. See: python manage.py spooler status",
+        timeout,
+        "Not all spoolers are back yet. See: python manage.py spooler status",
     )
     return len(before)
 
@@ -71,8 +74,11 @@ def _supervisors(spool: Spool, except_for: set[str] = frozenset()) -> list[Card]
     return [
         card
         for card, alive in cards(spool)
-        if alive and card.role == SUPERVISOR and card.kind == "uwsgi"
-        and card.host == socket.gethostname() and card.name not in except_for
+        if alive
+        and card.role == SUPERVISOR
+        and card.kind == "uwsgi"
+        and card.host == socket.gethostname()
+        and card.name not in except_for
     ]
 
 

@@ -83,7 +83,9 @@ def status(spool: Spool, queues: list[str]) -> Status:
         failed=len(names_in(spool.path("failed"))),
         oldest_ready_age=None if oldest is None else max(0.0, time.time() - oldest / 1e6),
         paused=sorted(spool.paused()),
-        processes=[_process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER],
+        processes=[
+            _process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER
+        ],
     )
 
 
@@ -141,12 +143,22 @@ def _entry(path: str, name: str, place: Place, state: str) -> Entry:
         message, _ = read(path, signed=False)
     except (UnreadableTask, OSError) as error:
         return Entry(
-            id=base.base, state=state, file=path, queue=place.queue, priority=place.priority,
-            attempt=base.attempts, reason=str(error),
+            id=base.base,
+            state=state,
+            file=path,
+            queue=place.queue,
+            priority=place.priority,
+            attempt=base.attempts,
+            reason=str(error),
         )
     return Entry(
-        id=message.id, state=state, file=path, queue=place.queue, priority=place.priority,
-        attempt=base.attempts, **_told_by(message),
+        id=message.id,
+        state=state,
+        file=path,
+        queue=place.queue,
+        priority=place.priority,
+        attempt=base.attempts,
+        **_told_by(message),
     )
 
 
@@ -176,10 +188,15 @@ def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
             pass
     place = why.place
     return Entry(
-        id=identifier, state="failed", file=path, queue=why.queue,
+        id=identifier,
+        state="failed",
+        file=path,
+        queue=why.queue,
         priority=None if place is None else place.priority,
         attempt=max(attempts, TaskName.parse(os.path.basename(path)).attempts),
-        reason=why.reason, traceback=why.traceback, **told,
+        reason=why.reason,
+        traceback=why.traceback,
+        **told,
     )
 
 

@@ -212,12 +212,18 @@ def _note_error(
         results.save(result, options)
         logger.warning(
             "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
-            result.id, result.task.module_path, result.attempts, outcome.delay, outcome.error,
+            result.id,
+            result.task.module_path,
+            result.attempts,
+            outcome.delay,
+            outcome.error,
             exc_info=outcome.error,
         )
         task_retried.send(
             type(result.task.get_backend()),
-            task_result=result, exception=outcome.error, delay=outcome.delay,
+            task_result=result,
+            exception=outcome.error,
+            delay=outcome.delay,
         )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())

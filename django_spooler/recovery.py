@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from .consumer import settle_killed
 from .spool.directory import Spool, names_in
 from .spool.process import (
-
     SUPERVISOR,
     Card,
     cards,
@@ -40,7 +39,9 @@ class Recovery:
         """Put back what processes without a living supervisor have left."""
         known = list(cards(self.spool))
         supervisors = {card.name for card, alive in known if alive and card.role == SUPERVISOR}
-        generations = {card.generation for card, alive in known if alive and card.role == SUPERVISOR}
+        generations = {
+            card.generation for card, alive in known if alive and card.role == SUPERVISOR
+        }
         for card, alive in known:
             if alive:
                 continue

@@ -59,7 +59,9 @@ def load(result_id: str) -> TaskResult:
     if task is None:
         raise UnknownTask(f"Result {result_id} is of {record.task}, which is no task of this site.")
     result = SpoolerResult(
-        task=task.using(priority=record.priority, queue_name=record.queue_name, run_after=record.run_after),
+        task=task.using(
+            priority=record.priority, queue_name=record.queue_name, run_after=record.run_after
+        ),
         id=record.id,
         status=TaskResultStatus[record.status],
         enqueued_at=record.enqueued_at,

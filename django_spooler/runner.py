@@ -11,11 +11,10 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from types import FrameType
 
-from . import context, database
+from . import context
 from .consumer import Consumer, StillWritten
 from .recovery import claimed_by
 from .spool.directory import Spool
@@ -39,7 +38,13 @@ class Runner:
     """One task after the other, in one process."""
 
     def __init__(
-        self, spool: Spool, card: Card, *, stop_grace: float, queues: list[str] | None, trace_path: str
+        self,
+        spool: Spool,
+        card: Card,
+        *,
+        stop_grace: float,
+        queues: list[str] | None,
+        trace_path: str,
     ) -> None:
         """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
 

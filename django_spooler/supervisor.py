@@ -43,8 +43,15 @@ class Supervisor:
     """Keeps a number of runners at work on one spool."""
 
     def __init__(
-        self, spool: Spool, kind: str, generation: str, *, runners: int, stop_grace: float,
-        queues: list[str] | None = None, until_empty: bool = False,
+        self,
+        spool: Spool,
+        kind: str,
+        generation: str,
+        *,
+        runners: int,
+        stop_grace: float,
+        queues: list[str] | None = None,
+        until_empty: bool = False,
     ) -> None:
         """``stop_grace`` is how long a task may go on after a stop, in seconds.
 
@@ -121,8 +128,11 @@ class Supervisor:
                 RUNNER, self._kind, self._generation, name=name, supervisor=self._card.card.name
             )
             runner = Runner(
-                self._spool, card,
-                stop_grace=self._stop_grace, queues=self._queues, trace_path=trace_path,
+                self._spool,
+                card,
+                stop_grace=self._stop_grace,
+                queues=self._queues,
+                trace_path=trace_path,
             )
             runner.run_until_empty() if self._until_empty else runner.run()
             status = 0

@@ -336,4 +336,3 @@ def _same_place(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
 def _where(func: Callable[..., Any]) -> str:
     code = inspect.unwrap(func).__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
-

@@ -21,7 +21,10 @@ _TICK = 0.5
 
 
 def work(
-    directories: list[str], *, processes: int, queues: list[str] | None = None,
+    directories: list[str],
+    *,
+    processes: int,
+    queues: list[str] | None = None,
     until_empty: bool = False,
 ) -> None:
     """Serve the directories with ``processes`` runners each, until SIGTERM or SIGINT.
@@ -33,8 +36,13 @@ def work(
     generation = f"{socket.gethostname()}:work:{os.getpid()}:{time.time()}"
     supervisors = [
         Supervisor(
-            Spool(directory), "work", generation, runners=processes, stop_grace=stop_grace(),
-            queues=queues, until_empty=until_empty,
+            Spool(directory),
+            "work",
+            generation,
+            runners=processes,
+            stop_grace=stop_grace(),
+            queues=queues,
+            until_empty=until_empty,
         )
         for directory in directories
     ]

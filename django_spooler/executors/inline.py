@@ -37,7 +37,9 @@ class InlineExecutor:
         if isinstance(outcome, Failed):
             task_failed.send(
                 type(job.task.get_backend()),
-                task_result=job.result, exception=outcome.error, reason=outcome.reason,
+                task_result=job.result,
+                exception=outcome.error,
+                reason=outcome.reason,
             )
         if error is not None and job.options.INLINE_RAISES:
             raise error

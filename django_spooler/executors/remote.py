@@ -52,7 +52,9 @@ class RemoteExecutor:
     def _send(self, packet: bytes) -> None:
         parts = urlsplit(self._address)
         try:
-            with socket.create_connection((parts.hostname, parts.port), timeout=TIMEOUT) as connection:
+            with socket.create_connection(
+                (parts.hostname, parts.port), timeout=TIMEOUT
+            ) as connection:
                 connection.sendall(packet)
                 answer = connection.recv(4)
         except OSError as error:

@@ -4,37 +4,59 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='TaskRecord',
+            name="TaskRecord",
             fields=[
-                ('id', models.CharField(editable=False, max_length=64, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task', models.CharField(max_length=500, verbose_name='task')),
-                ('backend', models.CharField(max_length=100, verbose_name='backend')),
-                ('queue_name', models.CharField(max_length=100, verbose_name='queue')),
-                ('priority', models.SmallIntegerField(verbose_name='priority')),
-                ('run_after', models.DateTimeField(null=True, verbose_name='run after')),
-                ('args', models.JSONField(verbose_name='positional arguments')),
-                ('kwargs', models.JSONField(verbose_name='keyword arguments')),
-                ('status', models.CharField(choices=[('READY', 'Ready'), ('RUNNING', 'Running'), ('FAILED', 'Failed'), ('SUCCESSFUL', 'Successful')], max_length=10, verbose_name='status')),
-                ('enqueued_at', models.DateTimeField(db_index=True, verbose_name='enqueued at')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started at')),
-                ('finished_at', models.DateTimeField(null=True, verbose_name='finished at')),
-                ('last_attempted_at', models.DateTimeField(null=True, verbose_name='last attempted at')),
-                ('worker_ids', models.JSONField(default=list, verbose_name='workers')),
-                ('errors', models.JSONField(default=list, verbose_name='errors')),
-                ('return_value', models.JSONField(null=True, verbose_name='return value')),
+                (
+                    "id",
+                    models.CharField(
+                        editable=False,
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("task", models.CharField(max_length=500, verbose_name="task")),
+                ("backend", models.CharField(max_length=100, verbose_name="backend")),
+                ("queue_name", models.CharField(max_length=100, verbose_name="queue")),
+                ("priority", models.SmallIntegerField(verbose_name="priority")),
+                ("run_after", models.DateTimeField(null=True, verbose_name="run after")),
+                ("args", models.JSONField(verbose_name="positional arguments")),
+                ("kwargs", models.JSONField(verbose_name="keyword arguments")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("READY", "Ready"),
+                            ("RUNNING", "Running"),
+                            ("FAILED", "Failed"),
+                            ("SUCCESSFUL", "Successful"),
+                        ],
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                ("enqueued_at", models.DateTimeField(db_index=True, verbose_name="enqueued at")),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started at")),
+                ("finished_at", models.DateTimeField(null=True, verbose_name="finished at")),
+                (
+                    "last_attempted_at",
+                    models.DateTimeField(null=True, verbose_name="last attempted at"),
+                ),
+                ("worker_ids", models.JSONField(default=list, verbose_name="workers")),
+                ("errors", models.JSONField(default=list, verbose_name="errors")),
+                ("return_value", models.JSONField(null=True, verbose_name="return value")),
             ],
             options={
-                'verbose_name': 'task result',
-                'verbose_name_plural': 'task results',
-                'ordering': ['-enqueued_at'],
+                "verbose_name": "task result",
+                "verbose_name_plural": "task results",
+                "ordering": ["-enqueued_at"],
             },
         ),
     ]

@@ -174,8 +174,15 @@ class Spool:
         _rename_into(path, os.path.join(self.directory, place.ready, str(name)))
 
     def set_aside(
-        self, path: str, reason: str, *, identifier: str | None = None, task: str | None = None,
-        traceback: str = "", place: Place | None = None, name: str | None = None,
+        self,
+        path: str,
+        reason: str,
+        *,
+        identifier: str | None = None,
+        task: str | None = None,
+        traceback: str = "",
+        place: Place | None = None,
+        name: str | None = None,
     ) -> str:
         """Move any file, link or directory to ``failed``, with the reason; return its id there.
 
@@ -184,8 +191,12 @@ class Spool:
         """
         entry = self._new_failed_entry(identifier)
         why = Reason(
-            reason=reason, at=time.time(), task=task, traceback=traceback,
-            queue=place and place.queue, level=place.level if place else None,
+            reason=reason,
+            at=time.time(),
+            task=task,
+            traceback=traceback,
+            queue=place and place.queue,
+            level=place.level if place else None,
         )
         with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
             with open(os.path.join(entry, _WHY), "x", encoding="utf-8") as file:
@@ -338,7 +349,11 @@ def sync_directory(path: str) -> None:
 
 def parse_level(name: str) -> int | None:
     """Return the level a directory's name stands for, or None."""
-    return int(name) if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in _LEVELS else None
+    return (
+        int(name)
+        if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in _LEVELS
+        else None
+    )
 
 
 def _rename_into(path: str, target: str) -> None:

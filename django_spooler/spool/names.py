@@ -22,7 +22,9 @@ from dataclasses import dataclass
 
 PREFIX = "uwsgi_spoolfile_on_"
 
-_FORM = re.compile(r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?", re.DOTALL)
+_FORM = re.compile(
+    r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?", re.DOTALL
+)
 _counter = itertools.count(1)
 
 

@@ -101,8 +101,14 @@ def new_card(
 ) -> Card:
     """Return the card of this process."""
     return Card(
-        name=name or new_card_name(), role=role, kind=kind, pid=os.getpid(), host=socket.gethostname(),
-        generation=generation, supervisor=supervisor, since=time.time(),
+        name=name or new_card_name(),
+        role=role,
+        kind=kind,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        generation=generation,
+        supervisor=supervisor,
+        since=time.time(),
     )
 
 

@@ -42,7 +42,9 @@ class ScannedDirectory:
     """Keeps the scanned directory clean of what uWSGI's loop would delete or trip over."""
 
     def __init__(
-        self, spool: Spool, judge: Callable[[Mapping[bytes, bytes]], Verdict],
+        self,
+        spool: Spool,
+        judge: Callable[[Mapping[bytes, bytes]], Verdict],
         adopt: Callable[[str, bytes], None],
     ) -> None:
         """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.

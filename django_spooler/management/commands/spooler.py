@@ -112,7 +112,9 @@ class Command(BaseCommand):
             self.stdout.write(f"  paused     {', '.join(status.paused)}")
         for process in status.processes:
             task = process.task or "idle"
-            self.stdout.write(f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S}")
+            self.stdout.write(
+                f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S}"
+            )
         if not status.processes:
             self.stdout.write("  no process serves this directory")
 
@@ -124,14 +126,19 @@ class Command(BaseCommand):
             return
         for entry in found:
             waits = entry["reason"] or entry["run_after"] or ""
-            self.stdout.write(f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}")
+            self.stdout.write(
+                f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}"
+            )
         self.stdout.write(f"{len(found)} tasks")
 
     def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
         states = overview.STATES if options["state"] == "all" else (options["state"],)
         limit = options["limit"]
         for entry in self._entries(states):
-            if options["queue"] not in (None, entry.queue) or options["task"] not in (None, entry.task):
+            if options["queue"] not in (None, entry.queue) or options["task"] not in (
+                None,
+                entry.task,
+            ):
                 continue
             if limit is not None:
                 if limit <= 0:
@@ -198,7 +205,9 @@ class Command(BaseCommand):
         """Queue one call of a task."""
         task = find_task(options["task"])
         if task is None:
-            raise CommandError(f"{options['task']} is no task. Known are: {', '.join(task_names())}")
+            raise CommandError(
+                f"{options['task']} is no task. Known are: {', '.join(task_names())}"
+            )
         delay = options["delay"]
         chosen = task.using(
             queue_name=options["queue"],
