@@ -91,7 +91,7 @@ class SpoolerBackend(BaseTaskBackend):
         return job.result
 
     def _put(self, executor: executors.Executor, job: Job) -> None:
-        executor.put(job, lambda: task_enqueued.send(type(self), task_result=job.result))
+        executor.put(job, lambda: task_enqueued.send_robust(type(self), task_result=job.result))
 
     def get_result(self, result_id: str) -> TaskResult:
         """Return a stored result.

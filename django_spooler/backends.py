@@ -1,6 +1,10 @@
 """The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from . import executors
 from .compat import task_backends
@@ -15,6 +19,7 @@ def spooler_backends() -> "list[SpoolerBackend]":
     return [backend for backend in task_backends.all() if hasattr(backend, "spooler_options")]
 
 
+@cache
 def options_of(alias: str) -> Options:
     """Return the options of the backend a message came from, else of the first that is ours."""
     backends = spooler_backends()
@@ -22,6 +27,7 @@ def options_of(alias: str) -> Options:
     return next((backend.spooler_options for backend in named + backends), Options())
 
 
+@cache
 def signatures_required() -> bool:
     """Tell whether any backend of ours accepts signed messages only."""
     return any(backend.spooler_options.SIGNED for backend in spooler_backends())
@@ -45,3 +51,10 @@ def served_directories() -> dict[str, list[str]]:
         ).items():
             found.setdefault(directory, []).extend(queues)
     return {directory: sorted(set(queues)) for directory, queues in found.items()}
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "TASKS":
+        options_of.cache_clear()
+        signatures_required.cache_clear()

@@ -32,13 +32,15 @@ from .signals import task_failed
 from .spool.directory import Place, Spool, is_still_written
 from .spool.names import TaskName
 from .spool.queue import Claimed
-from .tasks import find_task, policy_of
+from .tasks import Policy, find_task, policy_of
 from .timelimit import kill_after
 
 logger = logging.getLogger("django_spooler")
 
 _SETTLE_PAUSE = 1.0
 """Seconds between two tries to move a file that the disk does not let go."""
+
+_TROUBLE_ATTEMPTS = 3
 
 
 class StillWritten(Exception):
@@ -53,6 +55,7 @@ class Call:
     attempts: list[Attempt]
     task: Task
     options: Options
+    policy: Policy
 
     def new_result(self, used_up: int) -> SpoolerResult:
         """Return the call's result as it stands after the attempts ``used_up``."""
@@ -94,19 +97,19 @@ class Consumer:
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
 
     def _perform(self, call: Call, result: SpoolerResult) -> Outcome:
-        timeout = policy_of(call.task, call.options).timeout
+        timeout = call.policy.timeout
         bound = (
             nullcontext()
             if timeout is None
             else kill_after(timeout + call.options.TIMEOUT_GRACE, self._trace)
         )
-        database.refresh()
         try:
             with bound:
                 return perform(
                     call.task,
                     result,
                     call.options,
+                    call.policy,
                     worker_id=self._worker_id,
                     context=self._context,
                 )
@@ -156,7 +159,8 @@ def find_call(message: Message, attempts: list[Attempt]) -> Call:
             task = task.using(queue_name=message.queue, priority=message.priority)
         except InvalidTask:  # the queue was taken out of the settings after the call was accepted
             pass
-    return Call(message, attempts, task, options_of(message.backend))
+    options = options_of(message.backend)
+    return Call(message, attempts, task, options, policy_of(task, options))
 
 
 def settle(
@@ -252,7 +256,7 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
     result = call.new_result(used_up)
     result.worker_ids.append("unknown")
     error = TaskKilled(f"killed the process ({death})")
-    policy = policy_of(call.task, call.options)
+    policy = call.policy
     result.errors.append(as_task_error(error))
     outcome: Outcome
     if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
@@ -267,6 +271,19 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
     settle(spool, claimed, call, result, outcome, "unknown")
     if isinstance(outcome, Failed):
         task_finished.send_robust(type(call.task.get_backend()), task_result=result)
+
+
+def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:
+    """Count an attempt for a file that an error of our own keeps from its task.
+
+    It is tried again, since a new version may know better, and then stands in ``failed``.
+    """
+    attempts = claimed.task_name.attempts + 1
+    if attempts >= _TROUBLE_ATTEMPTS:
+        set_aside(spool, claimed, UnreadableTask(f"it could not be handled: {error!r}"))
+    else:
+        later = replace(claimed.task_name, attempts=attempts)
+        spool.schedule(claimed.path, later, claimed.place, time.time() + _SETTLE_PAUSE)
 
 
 def _note_attempt(path: str, attempt: Attempt) -> None:

@@ -26,7 +26,7 @@ from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskTimeout
 from .result import SpoolerResult
 from .signals import task_retried
-from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
+from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy
 from .timelimit import time_limit
 
 logger = logging.getLogger("django_spooler")
@@ -79,6 +79,7 @@ def perform(
     task: Task,
     result: SpoolerResult,
     options: Options,
+    policy: Policy,
     *,
     worker_id: str,
     context: contextvars.Context,
@@ -87,7 +88,6 @@ def perform(
 
     Nothing the task raises escapes.
     """
-    policy = policy_of(task, options)
     _note_start(result, options, worker_id)
     try:
         value = context.copy().run(_call, task, result, policy)
@@ -182,9 +182,9 @@ def _note_start(result: SpoolerResult, options: Options, worker_id: str) -> None
     result.set(
         status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
     )
-    results.save(result, options)
+    _keep(result, options)
     if first:
-        task_started.send(type(result.task.get_backend()), task_result=result)
+        task_started.send_robust(type(result.task.get_backend()), task_result=result)
 
 
 def _note_success(
@@ -192,13 +192,13 @@ def _note_success(
 ) -> Outcome:
     if isinstance(outcome, Repeat):
         result.set(status=TaskResultStatus.READY)
-        results.save(result, options)
+        _keep(result, options)
         return outcome
     result.set(
         status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
     )
-    results.save(result, options)
-    task_finished.send(type(result.task.get_backend()), task_result=result)
+    _keep(result, options)
+    task_finished.send_robust(type(result.task.get_backend()), task_result=result)
     return outcome
 
 
@@ -209,7 +209,7 @@ def _note_error(
     result.errors.append(as_task_error(outcome.error))
     if isinstance(outcome, Again):
         result.set(status=TaskResultStatus.READY)
-        results.save(result, options)
+        _keep(result, options)
         logger.warning(
             "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
             result.id,
@@ -219,7 +219,7 @@ def _note_error(
             outcome.error,
             exc_info=outcome.error,
         )
-        task_retried.send(
+        task_retried.send_robust(
             type(result.task.get_backend()),
             task_result=result,
             exception=outcome.error,
@@ -227,9 +227,17 @@ def _note_error(
         )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
-    results.save(result, options)
-    task_finished.send(type(result.task.get_backend()), task_result=result)
+    _keep(result, options)
+    task_finished.send_robust(type(result.task.get_backend()), task_result=result)
     return outcome
+
+
+def _keep(result: SpoolerResult, options: Options) -> None:
+    """Save the result; where that fails, the task's own end stands all the same."""
+    try:
+        results.save(result, options)
+    except Exception:
+        logger.exception("The result of task id=%s could not be kept", result.id)
 
 
 def as_task_error(error: BaseException) -> TaskError:

@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ import time
 from types import FrameType
 
 from . import context
-from .consumer import Consumer, StillWritten
+from .consumer import Consumer, StillWritten, settle_trouble
 from .recovery import claimed_by
 from .spool.directory import Spool
 from .spool.process import Card, HeldCard
@@ -106,10 +107,9 @@ class Runner:
             self._queue.put_back(claimed)
         except OSError:
             raise
-        except Exception:
-            logger.exception("%s could not be handled; it goes back", claimed.path)
-            self._put_back_leftovers()
-            self._rest(_TROUBLE_PAUSE)
+        except Exception as error:
+            logger.exception("%s could not be handled", claimed.path)
+            settle_trouble(self._spool, claimed, error)
 
     def _put_back_leftovers(self) -> None:
         """Return what is claimed and not settled; no task runs while this is called."""
@@ -128,11 +128,11 @@ class Runner:
         if rests is not None:
             seconds = min(seconds, rests)
         self._sleep(seconds)
+        database.refresh()
 
     def _rest(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._is_to_leave() and (left := until - time.monotonic()) > 0:
-            self._sleep(min(left, _TICK))
+        """Wait for the time or a signal, whatever happens in the spool."""
+        select.select([self._wake_reader], [], [], seconds)
 
     def _sleep(self, seconds: float) -> None:
         """Wait for the time, a change in the spool or a signal."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..perform import Again, Failed, perform
 from ..signals import task_failed
+from ..tasks import policy_of
 from .base import Job
 
 
@@ -25,9 +26,10 @@ class InlineExecutor:
         enqueued()
         context = contextvars.copy_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
+        policy = policy_of(job.task, job.options)
         while True:
             outcome = perform(
-                job.task, job.result, job.options, worker_id=worker_id, context=context
+                job.task, job.result, job.options, policy, worker_id=worker_id, context=context
             )
             error = getattr(outcome, "error", None)
             if isinstance(error, KeyboardInterrupt):
@@ -35,7 +37,7 @@ class InlineExecutor:
             if not isinstance(outcome, Again):
                 break
         if isinstance(outcome, Failed):
-            task_failed.send(
+            task_failed.send_robust(
                 type(job.task.get_backend()),
                 task_result=job.result,
                 exception=outcome.error,
