@@ -33,10 +33,9 @@ def signatures_required() -> bool:
     return any(backend.spooler_options.SIGNED for backend in spooler_backends())
 
 
-def stop_grace() -> float:
-    """Return the longest STOP_GRACE of our backends, in seconds."""
-    graces = [backend.spooler_options.STOP_GRACE for backend in spooler_backends()]
-    return max(graces, default=Options().STOP_GRACE)
+def process_options() -> Options:
+    """Return the options that concern a whole process: those of the first backend of ours."""
+    return next((backend.spooler_options for backend in spooler_backends()), Options())
 
 
 def served_directories() -> dict[str, list[str]]:

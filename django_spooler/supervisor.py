@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass
 
 from . import database
+from .conf import Options
+from .housekeeping import tidy
 from .recovery import Recovery
 from .runner import Runner
 from .spool.directory import Spool
@@ -27,6 +29,9 @@ _RESPAWN_PAUSE = 1.0
 
 _SWEEP_PAUSE = 1.0
 """Seconds between two looks at what other processes left behind."""
+
+_TIDY_PAUSE = 60.0
+"""Seconds between two rounds of housekeeping."""
 
 
 @dataclass(slots=True)
@@ -49,20 +54,17 @@ class Supervisor:
         generation: str,
         *,
         runners: int,
-        stop_grace: float,
+        options: Options,
         queues: list[str] | None = None,
         until_empty: bool = False,
     ) -> None:
-        """``stop_grace`` is how long a task may go on after a stop, in seconds.
-
-        ``queues`` are those to serve, None for all.
-        """
+        """``queues`` are those to serve, None for all."""
         spool.prepare()
         self._spool = spool
         self._kind = kind
         self._generation = generation
         self._runners = runners
-        self._stop_grace = stop_grace
+        self._options = options
         self._queues = queues
         self._until_empty = until_empty
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
@@ -70,6 +72,7 @@ class Supervisor:
         self._children: list[_Child] = []
         self._next_start = 0.0
         self._next_sweep = 0.0
+        self._next_tidying = 0.0
         self._leaving = False
 
     @property
@@ -89,6 +92,13 @@ class Supervisor:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_PAUSE
             self._recovery.sweep()
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + _TIDY_PAUSE
+            tidy(
+                self._spool,
+                max_age=self._options.FAILED_MAX_AGE,
+                max_count=self._options.FAILED_MAX_COUNT,
+            )
         if not self._leaving and time.monotonic() >= self._next_start:
             while len(self._children) < self._runners:
                 self._start()
@@ -130,7 +140,7 @@ class Supervisor:
             runner = Runner(
                 self._spool,
                 card,
-                stop_grace=self._stop_grace,
+                stop_grace=self._options.STOP_GRACE,
                 queues=self._queues,
                 trace_path=trace_path,
             )

@@ -10,7 +10,7 @@ import time
 from types import FrameType
 
 from . import executors
-from .backends import stop_grace
+from .backends import process_options
 from .spool.directory import Spool
 from .supervisor import Supervisor
 
@@ -40,7 +40,7 @@ def work(
             "work",
             generation,
             runners=processes,
-            stop_grace=stop_grace(),
+            options=process_options(),
             queues=queues,
             until_empty=until_empty,
         )

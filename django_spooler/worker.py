@@ -27,7 +27,7 @@ from django.apps import apps
 from django.conf import settings
 
 from . import database
-from .backends import stop_grace
+from .backends import process_options
 from .consumer import adopt
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
@@ -147,7 +147,7 @@ class Worker:
         directory = self._own_directory()
         spool = Spool(directory)
         self._supervisor = Supervisor(
-            spool, "uwsgi", _generation(self._uwsgi), runners=1, stop_grace=stop_grace()
+            spool, "uwsgi", _generation(self._uwsgi), runners=1, options=process_options()
         )
         self._scanned = ScannedDirectory(spool, self._verdict, partial(adopt, spool))
         self._spool = spool
