@@ -15,7 +15,7 @@ import sys
 import time
 from types import FrameType
 
-from . import context
+from . import context, database
 from .consumer import Consumer, StillWritten, settle_trouble
 from .recovery import claimed_by
 from .spool.directory import Spool
