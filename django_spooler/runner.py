@@ -55,6 +55,7 @@ class Runner:
         self._card = HeldCard(spool, card)
         self._parent = os.getppid()
         self._stop_grace = stop_grace
+        self._trace_path = trace_path
         self._leaving = False
         self._watcher = new_watcher()
         self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
@@ -74,14 +75,14 @@ class Runner:
                 self._put_back_leftovers()
                 self._rest(_TROUBLE_PAUSE)
         self._put_back_leftovers()
-        self._card.leave()
+        self._leave()
 
     def run_until_empty(self) -> None:
         """Serve until nothing is ready any more, then give the card back."""
         self._listen()
         while not self._is_to_leave() and self._step_without_wait():
             pass
-        self._card.leave()
+        self._leave()
 
     def _step(self) -> None:
         if not self._step_without_wait():
@@ -116,6 +117,12 @@ class Runner:
         for claimed in claimed_by(self._spool, self._card.card.name):
             with contextlib.suppress(OSError):
                 self._spool.make_ready(claimed.path, claimed.task_name, claimed.place)
+
+    def _leave(self) -> None:
+        """Give the card back; nothing claimed is left."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._trace_path)
+        self._card.leave()
 
     # Waiting
 
@@ -163,7 +170,7 @@ class Runner:
 
     def _leave_now(self, signum: int, frame: FrameType | None) -> None:
         self._put_back_leftovers()
-        self._card.leave()
+        self._leave()
         os._exit(0)
 
     def _is_to_leave(self) -> bool:
