@@ -33,6 +33,8 @@ _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
 
 _PR_SET_PDEATHSIG = 1
+_STDERR = 2
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 
 class Runner:
@@ -160,7 +162,14 @@ class Runner:
         signal.signal(signal.SIGINT, self._leave_now)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        self._die_of_faults()
         _send_on_death_of_parent(signal.SIGTERM)
+
+    def _die_of_faults(self) -> None:
+        """Undo uWSGI's handlers, which end a segmentation fault with exit code 1."""
+        for signum in _FAULTS:
+            signal.signal(signum, signal.SIG_DFL)
+        faulthandler.enable(_STDERR)
 
     def _leave_soon(self, signum: int, frame: FrameType | None) -> None:
         if not self._leaving:
