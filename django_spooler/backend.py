@@ -82,16 +82,20 @@ class SpoolerBackend(BaseTaskBackend):
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)
-        results.created(job.result, self.spooler_options)
         put = partial(self._put, executor, job)
-        if waits_for_commit(task, self.spooler_options):
-            _after_commits(put)
-        else:
-            put()
+        with results.kept(job.result, self.spooler_options):
+            if waits_for_commit(task, self.spooler_options):
+                _after_commits(put)
+            else:
+                put()
         return job.result
 
     def _put(self, executor: executors.Executor, job: Job) -> None:
-        executor.put(job, lambda: task_enqueued.send_robust(type(self), task_result=job.result))
+        def enqueued() -> None:
+            results.published(job.result, job.options)
+            task_enqueued.send_robust(type(self), task_result=job.result)
+
+        executor.put(job, enqueued)
 
     def get_result(self, result_id: str) -> TaskResult:
         """Return a stored result.

@@ -5,7 +5,7 @@ same framework as ``django_tasks``, with a few other names. Nothing else in this
 of the two it runs on.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from django_tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from django_tasks.exceptions import TaskException, TaskResultDoesNotExist, TaskResultMismatch
     from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    AnyTask: TypeAlias = Task[..., Any]
+    AnyTaskResult: TypeAlias = TaskResult[Any]
+    GenericTask: TypeAlias = Task[P, R]
 else:
     try:
         from django.tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
@@ -68,13 +74,25 @@ else:
         from django_tasks.signals import task_enqueued, task_finished, task_started
         from django_tasks.utils import normalize_json
 
+    AnyTask = Task
+    AnyTaskResult = TaskResult
+
+    class GenericTask(Task, Generic[ParamSpec("P"), TypeVar("R")]):
+        """A Task that takes types in brackets, which only the backport's does by itself."""
+
+        __slots__ = ()
+
+
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_PRIORITY",
     "DEFAULT_TASK_QUEUE_NAME",
     "TASK_MAX_PRIORITY",
     "TASK_MIN_PRIORITY",
+    "AnyTask",
+    "AnyTaskResult",
     "BaseTaskBackend",
+    "GenericTask",
     "InvalidTask",
     "InvalidTaskBackend",
     "Task",

@@ -1,9 +1,24 @@
 """The results of tasks, kept only with ``RESULTS = "database"``."""
 
+import json
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from .compat import TaskResultStatus
+
+
+class JSONTextField(models.TextField):  # type: ignore[type-arg]
+    """A JSON value as ASCII text: unlike PostgreSQL's jsonb it holds every string."""
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        """Return the value a column's text stands for."""
+        return None if value is None else json.loads(value)
+
+    def get_prep_value(self, value: Any) -> str | None:
+        """Return the text a value is kept as."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
 class TaskRecord(models.Model):
@@ -15,21 +30,25 @@ class TaskRecord(models.Model):
     queue_name = models.CharField(_("queue"), max_length=100)
     priority = models.SmallIntegerField(_("priority"))
     run_after = models.DateTimeField(_("run after"), null=True)
-    args = models.JSONField(_("positional arguments"))
-    kwargs = models.JSONField(_("keyword arguments"))
+    args = JSONTextField(_("positional arguments"))
+    kwargs = JSONTextField(_("keyword arguments"))
     status = models.CharField(_("status"), max_length=10, choices=TaskResultStatus.choices)
     enqueued_at = models.DateTimeField(_("enqueued at"), db_index=True)
     started_at = models.DateTimeField(_("started at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
     last_attempted_at = models.DateTimeField(_("last attempted at"), null=True)
-    worker_ids = models.JSONField(_("workers"), default=list)
-    errors = models.JSONField(_("errors"), default=list)
-    return_value = models.JSONField(_("return value"), null=True)
+    worker_ids = JSONTextField(_("workers"), default=list)
+    errors = JSONTextField(_("errors"), default=list)
+    return_value = JSONTextField(_("return value"), null=True)
+    published = models.BooleanField(
+        _("published"), default=False, help_text=_("Its file was written, so it runs or has run.")
+    )
 
     class Meta:
         verbose_name = _("task result")
         verbose_name_plural = _("task results")
         ordering = ["-enqueued_at"]
+        indexes = [models.Index("published", "enqueued_at", name="spooler_unpublished")]
 
     def __str__(self) -> str:
         return f"{self.task} ({self.id})"

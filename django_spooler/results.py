@@ -1,29 +1,51 @@
 """Results in the site's database: only with ``RESULTS = "database"``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .compat import TaskError, TaskResult, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
-from .exceptions import UnknownTask
+from .exceptions import EnqueueError, UnknownTask
 from .result import SpoolerResult
 from .tasks import find_task
 
 
-def created(result: SpoolerResult, options: Options) -> None:
-    """Keep a new result, in the transaction ``enqueue`` was called in."""
+@contextmanager
+def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
+    """Keep a new result, in the transaction ``enqueue`` was called in.
+
+    It is dropped again where the block does not accept the task.
+    """
+    if not options.RESULTS:
+        yield
+        return
+    from .models import TaskRecord
+
+    record = TaskRecord.objects.create(
+        id=result.id,
+        task=result.task.module_path,
+        backend=result.backend,
+        queue_name=result.task.queue_name,
+        priority=result.task.priority,
+        run_after=result.task.run_after,
+        args=result.args,
+        kwargs=result.kwargs,
+        enqueued_at=result.enqueued_at,
+        status=result.status,
+    )
+    try:
+        yield
+    except EnqueueError:
+        record.delete()
+        raise
+
+
+def published(result: SpoolerResult, options: Options) -> None:
+    """Note that the task's file was written: ``outbox`` need not do it any more."""
     if options.RESULTS:
         from .models import TaskRecord
 
-        TaskRecord.objects.create(
-            id=result.id,
-            task=result.task.module_path,
-            backend=result.backend,
-            queue_name=result.task.queue_name,
-            priority=result.task.priority,
-            run_after=result.task.run_after,
-            args=result.args,
-            kwargs=result.kwargs,
-            enqueued_at=result.enqueued_at,
-            status=result.status,
-        )
+        TaskRecord.objects.filter(id=result.id).update(published=True)
 
 
 def save(result: SpoolerResult, options: Options) -> None:

@@ -17,6 +17,7 @@ from types import FrameType
 
 from . import context, database
 from .consumer import Consumer, StillWritten, settle_trouble
+from .outbox import publish_forgotten
 from .recovery import claimed_by
 from .spool.directory import Spool
 from .spool.process import Card, HeldCard
@@ -28,6 +29,9 @@ logger = logging.getLogger("django_spooler")
 
 _TICK = 1.0
 """Seconds without an event after which a runner looks around by itself."""
+
+_OUTBOX_PAUSE = 30.0
+"""Seconds between two looks at what was committed and not queued."""
 
 _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
@@ -59,6 +63,7 @@ class Runner:
         self._stop_grace = stop_grace
         self._trace_path = trace_path
         self._leaving = False
+        self._next_look = time.monotonic() + _OUTBOX_PAUSE
         self._watcher = new_watcher()
         self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
         self._schedule = Schedule(spool, self._watcher)
@@ -137,7 +142,16 @@ class Runner:
         if rests is not None:
             seconds = min(seconds, rests)
         self._sleep(seconds)
+        self._look_into_outbox()
         database.refresh()
+
+    def _look_into_outbox(self) -> None:
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _OUTBOX_PAUSE
+            try:
+                publish_forgotten()
+            except Exception:
+                logger.exception("The outbox could not be looked into")
 
     def _rest(self, seconds: float) -> None:
         """Wait for the time or a signal, whatever happens in the spool."""

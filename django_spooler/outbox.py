@@ -1,0 +1,70 @@
+"""Tasks whose transaction was committed and whose file was never written.
+
+A process can die between the two. With ``RESULTS = "database"`` the committed row tells of the task,
+and a runner writes the file later; without, such a task is lost with its process.
+"""
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import router, transaction
+from django.utils import timezone
+
+from . import executors
+from .backends import spooler_backends
+from .executors import Job
+from .message import Message
+from .result import new_result
+from .tasks import find_task
+
+if TYPE_CHECKING:
+    from .backend import SpoolerBackend
+    from .models import TaskRecord
+
+logger = logging.getLogger("django_spooler")
+
+PATIENCE = timedelta(seconds=60)
+"""How long the process that enqueued a task is given to write the file."""
+
+_BATCH = 100
+
+
+def publish_forgotten() -> None:
+    """Write the files of tasks that were committed and forgotten, in this backend's databases."""
+    for backend in spooler_backends():
+        if backend.spooler_options.RESULTS:
+            _publish_of(backend)
+
+
+def _publish_of(backend: "SpoolerBackend") -> None:
+    from .models import TaskRecord
+
+    forgotten = TaskRecord.objects.filter(
+        published=False, backend=backend.alias, enqueued_at__lt=timezone.now() - PATIENCE
+    )
+    for record in forgotten.order_by("enqueued_at")[:_BATCH]:
+        task = find_task(record.task)
+        if task is None:
+            continue  # another version of the site, with the task, may publish it
+        with transaction.atomic(using=router.db_for_write(TaskRecord)):
+            if TaskRecord.objects.filter(id=record.id, published=False).update(published=True):
+                message = _message_of(record)
+                job = Job(task, message, new_result(task, message), backend.spooler_options)
+                executors.choose(backend.spooler_options, message.queue).put(job, lambda: None)
+                logger.warning("Task id=%s was committed but not queued; it is now", record.id)
+
+
+def _message_of(record: "TaskRecord") -> Message:
+    run_after = record.run_after
+    return Message(
+        id=record.id,
+        task=record.task,
+        args=record.args,
+        kwargs=record.kwargs,
+        queue=record.queue_name,
+        priority=record.priority,
+        backend=record.backend,
+        enqueued_at=record.enqueued_at.timestamp(),
+        run_after=None if run_after is None else run_after.timestamp(),
+    )
