@@ -101,6 +101,7 @@ class Runner:
         if changed:
             self._schedule.note_changes(changed)
             self._queue.note_changes(changed)
+        self._look_into_outbox()
         more_due = self._schedule.make_due_ready()
         claimed = self._queue.claim()
         if claimed is None:
@@ -142,7 +143,6 @@ class Runner:
         if rests is not None:
             seconds = min(seconds, rests)
         self._sleep(seconds)
-        self._look_into_outbox()
         database.refresh()
 
     def _look_into_outbox(self) -> None:
