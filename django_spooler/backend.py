@@ -17,10 +17,10 @@ from . import executors, results
 from .compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
+    AnyTask,
+    AnyTaskResult,
     BaseTaskBackend,
     InvalidTask,
-    Task,
-    TaskResult,
     task_enqueued,
 )
 from .conf import Options, queue_problem
@@ -51,7 +51,7 @@ class SpoolerBackend(BaseTaskBackend):
         """Whether results are kept: with ``RESULTS = "database"``."""
         return self.spooler_options.RESULTS is not None
 
-    def validate_task(self, task: Task) -> None:
+    def validate_task(self, task: AnyTask) -> None:
         """Raise InvalidSpoolerTask where the task cannot be queued here; else make it known."""
         if finding := _task_problem(task, self.queues):
             raise InvalidSpoolerTask(f"{_name(task.func)}: {finding}.")
@@ -61,7 +61,9 @@ class SpoolerBackend(BaseTaskBackend):
             raise InvalidSpoolerTask(f"{_name(task.func)}: {error}") from error
         register(task)
 
-    def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
+    def enqueue(
+        self, task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> AnyTaskResult:
         """Queue a call of the task; inside a transaction, once it has been committed.
 
         Raise InvalidSpoolerTask, InvalidArguments, or EnqueueError where it cannot be accepted.
@@ -97,7 +99,7 @@ class SpoolerBackend(BaseTaskBackend):
 
         executor.put(job, enqueued)
 
-    def get_result(self, result_id: str) -> TaskResult:
+    def get_result(self, result_id: str) -> AnyTaskResult:
         """Return a stored result.
 
         Raise TaskResultDoesNotExist for an unknown id, NotImplementedError without ``RESULTS``.
@@ -118,7 +120,7 @@ def _name(func: Callable[..., Any]) -> str:
     return f"{getattr(func, '__module__', '?')}.{getattr(func, '__qualname__', repr(func))}"
 
 
-def _task_problem(task: Task, queues: set[str]) -> str | None:
+def _task_problem(task: AnyTask, queues: set[str]) -> str | None:
     name = getattr(task.func, "__qualname__", "")
     if not inspect.isfunction(task.func) or "<locals>" in name or "<lambda>" in name:
         return (
@@ -172,7 +174,7 @@ def _positional_bounds(func: Callable[..., Any]) -> tuple[int, int]:
     return least, most
 
 
-def _check_signature(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def _check_signature(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     extra = 1 if task.takes_context else 0
     least, most = _positional_bounds(task.func)
     if not kwargs and least <= len(args) + extra <= most:

@@ -7,6 +7,9 @@ of the two it runs on.
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 if TYPE_CHECKING:
     from django_tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
     from django_tasks.backends.base import BaseTaskBackend
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
     AnyTask: TypeAlias = Task[..., Any]
     AnyTaskResult: TypeAlias = TaskResult[Any]
     GenericTask: TypeAlias = Task[P, R]
@@ -77,7 +78,7 @@ else:
     AnyTask = Task
     AnyTaskResult = TaskResult
 
-    class GenericTask(Task, Generic[ParamSpec("P"), TypeVar("R")]):
+    class GenericTask(Task, Generic[P, R]):
         """A Task that takes types in brackets, which only the backport's does by itself."""
 
         __slots__ = ()

@@ -17,8 +17,8 @@ from .backends import options_of, signatures_required
 from .compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
+    AnyTask,
     InvalidTask,
-    Task,
     TaskResultStatus,
     task_finished,
 )
@@ -53,7 +53,7 @@ class Call:
 
     message: Message
     attempts: list[Attempt]
-    task: Task
+    task: AnyTask
     options: Options
     policy: Policy
 

@@ -14,7 +14,7 @@ from django.utils import timezone, translation
 
 from . import results
 from .compat import (
-    Task,
+    AnyTask,
     TaskError,
     TaskResultStatus,
     normalize_json,
@@ -76,7 +76,7 @@ Outcome = Done | Repeat | Again | Discarded | Failed
 
 
 def perform(
-    task: Task,
+    task: AnyTask,
     result: SpoolerResult,
     options: Options,
     policy: Policy,
@@ -101,7 +101,7 @@ def perform(
     return _note_success(result, outcome, returned, options)
 
 
-def _call(task: Task, result: SpoolerResult, policy: Policy) -> Any:
+def _call(task: AnyTask, result: SpoolerResult, policy: Policy) -> Any:
     translation.deactivate()
     timezone.deactivate()
     args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
@@ -112,7 +112,7 @@ def _call(task: Task, result: SpoolerResult, policy: Policy) -> Any:
 
 
 async def _call_async(
-    task: Task, args: list[Any], kwargs: dict[str, Any], timeout: float | None
+    task: AnyTask, args: list[Any], kwargs: dict[str, Any], timeout: float | None
 ) -> Any:
     coroutine = task.func(*args, **kwargs)
     if timeout is None:
@@ -127,7 +127,7 @@ async def _call_async(
     raise TaskTimeout(f"{task.module_path} ran for more than its timeout of {timeout:g} s")
 
 
-def _conclude(task: Task, value: Any) -> Outcome:
+def _conclude(task: AnyTask, value: Any) -> Outcome:
     """Return the outcome of a function that returned."""
     kind = getattr(task, "kind", Kind.TASK)
     if kind is Kind.FOREVER:
@@ -148,7 +148,7 @@ class _Refused(SpoolerError):
     """A spooler_raw task that answered SPOOL_IGNORE."""
 
 
-def _judge(task: Task, error: BaseException, policy: Policy, attempt: int) -> Outcome:
+def _judge(task: AnyTask, error: BaseException, policy: Policy, attempt: int) -> Outcome:
     """Return the outcome of a function that raised."""
     if isinstance(error, StopSpooling) and getattr(task, "kind", None) is Kind.FOREVER:
         return Done()

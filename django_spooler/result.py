@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .compat import Task, TaskResult, TaskResultStatus
+from .compat import AnyTask, TaskResult, TaskResultStatus
 from .message import Message
 
 
@@ -23,7 +23,7 @@ class SpoolerResult(TaskResult):
             object.__setattr__(self, name, value)
 
 
-def new_result(task: Task, message: Message) -> SpoolerResult:
+def new_result(task: AnyTask, message: Message) -> SpoolerResult:
     """Return the result of a call that has not been tried yet."""
     return SpoolerResult(
         task=task,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .compat import TaskError, TaskResult, TaskResultDoesNotExist, TaskResultStatus
+from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
 from .exceptions import EnqueueError, UnknownTask
 from .result import SpoolerResult
@@ -67,7 +67,7 @@ def save(result: SpoolerResult, options: Options) -> None:
         )
 
 
-def load(result_id: str) -> TaskResult:
+def load(result_id: str) -> AnyTaskResult:
     """Return the result of this id.
 
     Raise TaskResultDoesNotExist for an unknown id, UnknownTask where the task is no longer there.

@@ -10,13 +10,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from .compat import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
-    Task,
+    AnyTask,
+    GenericTask,
     TaskResult,
     task_backends,
 )
@@ -70,7 +71,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolerTask(Task, Generic[P, R]):  # type: ignore[type-arg,misc]
+class SpoolerTask(GenericTask[P, R]):
     """A function that can be queued: what ``@spooler_task`` makes of it."""
 
     max_attempts: int | None | Unset = UNSET
@@ -100,29 +101,21 @@ class SpoolerTask(Task, Generic[P, R]):  # type: ignore[type-arg,misc]
     pause: float = 0.0
     """Seconds between two runs of a ``spooler_forever`` task."""
 
-    if TYPE_CHECKING:
-
-        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
-            """Queue a call of the task."""
-
-        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
-            """Queue a call of the task."""
-
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task: ``enqueue`` under Celery's name."""
         return self.enqueue(*args, **kwargs)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were no task."""
-        return self.func(*args, **kwargs)  # type: ignore[return-value,call-arg]
+        return self.func(*args, **kwargs)
 
     @property
     def __wrapped__(self) -> Callable[P, R]:
         """The function, for ``inspect`` and documentation tools."""
-        return self.func  # type: ignore[return-value]
+        return self.func
 
 
-def policy_of(task: Task, options: Options) -> Policy:
+def policy_of(task: AnyTask, options: Options) -> Policy:
     """Return what the task and the backend's options say together; a plain Task has the options'."""
     return Policy(
         max_attempts=_given(task, "max_attempts", options.MAX_ATTEMPTS),
@@ -134,12 +127,12 @@ def policy_of(task: Task, options: Options) -> Policy:
     )
 
 
-def waits_for_commit(task: Task, options: Options) -> bool:
+def waits_for_commit(task: AnyTask, options: Options) -> bool:
     """Tell whether the task, enqueued in a transaction, waits for its commit."""
     return bool(_given(task, "enqueue_on_commit", options.ENQUEUE_ON_COMMIT))
 
 
-def _given(task: Task, name: str, default: Any) -> Any:
+def _given(task: AnyTask, name: str, default: Any) -> Any:
     value = getattr(task, name, UNSET)
     return default if value is UNSET else value
 
@@ -223,7 +216,7 @@ def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str
     _refuse_unknown(kind, options)
     checked = {name: _as_seconds(name, value) for name, value in options.items()}
 
-    def make(func: Callable[..., Any]) -> Task:
+    def make(func: Callable[..., Any]) -> AnyTask:
         return _task_class(checked)(
             func=func,
             kind=kind,
@@ -270,7 +263,7 @@ def _as_seconds(name: str, value: Any) -> Any:
     return value
 
 
-def option_problem(task: Task) -> str | None:
+def option_problem(task: AnyTask) -> str | None:
     """Return what is wrong with the task's own options, or None."""
     if not isinstance(task, SpoolerTask):
         return None
@@ -300,10 +293,10 @@ def _exceptions_problem(value: object) -> str | None:
 
 # The registry: the only way from a name in a message to a function.
 
-_registry: dict[str, Task] = {}
+_registry: dict[str, AnyTask] = {}
 
 
-def register(task: Task) -> None:
+def register(task: AnyTask) -> None:
     """Make a task known by its dotted path.
 
     Raise InvalidSpoolerTask where another function already has the name.
@@ -318,7 +311,7 @@ def register(task: Task) -> None:
         _registry[task.module_path] = task
 
 
-def find_task(name: str) -> Task | None:
+def find_task(name: str) -> AnyTask | None:
     """Return the registered task of this dotted path, None if there is none."""
     return _registry.get(name)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..compat import Task
+from ..compat import AnyTask
 from ..conf import Options
 from ..message import Message, encode
 from ..result import SpoolerResult
@@ -18,7 +18,7 @@ MARK = {b"django_spooler": b"1"}
 class Job:
     """One accepted call, on its way out."""
 
-    task: Task
+    task: AnyTask
     message: Message
     result: SpoolerResult
     options: Options
