@@ -1,0 +1,21 @@
+"""The ways to run uWSGI that are tried."""
+
+from .server import ROOT, Setup
+
+_WEB = ("--http-socket", "{address}", "--module", "mysite.wsgi")
+_SPOOLER = ("--spooler", "{spool}", "--import", "django_spooler.worker")
+
+BARE = Setup("bare", ("--master", *_SPOOLER, *_WEB))
+SHIPPED = Setup("shipped", (), spoolers=2, ini=ROOT / "uwsgi.ini")
+LAZY = Setup(
+    "lazy-apps",
+    ("--master", "--lazy-apps", *_SPOOLER, "--spooler-import", "django_spooler.worker", *_WEB),
+)
+NO_MASTER = Setup("no master", (*_SPOOLER, *_WEB))
+NO_SPOOLER = Setup(
+    "no spooler", ("--master", "--import", "django_spooler.worker", *_WEB), spoolers=0
+)
+FIRST_APP = Setup(
+    "first app", BARE.arguments,
+    {"INSTALLED_APPS": ["django_spooler", "django_cron", "shop", "mail"]},
+)

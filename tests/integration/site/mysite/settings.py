@@ -1,0 +1,32 @@
+"""A small site as the README's lines make it; a test's own settings stand in ``settings.json``."""
+
+import json
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = "for tests only"
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "mysite.urls"
+WSGI_APPLICATION = "mysite.wsgi.application"
+USE_TZ = True
+LANGUAGE_CODE = "de"
+TIME_ZONE = "Europe/Berlin"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["shop", "mail", "django_cron", "django_spooler"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+TASKS = {
+    "default": {
+        "BACKEND": "django_spooler.backend.SpoolerBackend",
+        "QUEUES": ["default", "mail"],
+        "OPTIONS": {"BACKOFF": 0.1},
+    }
+}
+# Its warnings are of no use to the tests, but its handler shows what our loggers say.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"log": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["log"], "level": "INFO"},
+}
+
+globals().update(json.loads((BASE_DIR / "settings.json").read_text()))
