@@ -101,11 +101,21 @@ class SpoolerTask(GenericTask[P, R]):
     pause: float = 0.0
     """Seconds between two runs of a ``spooler_forever`` task."""
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
+    # "/" since a task may have a parameter that is called self; the framework's own lack it.
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
+        """Queue a call of the task."""
+        return self.get_backend().enqueue(self, args, kwargs)
+
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
+        """Queue a call of the task."""
+        return await self.get_backend().aenqueue(self, args, kwargs)
+
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task: ``enqueue`` under Celery's name."""
         return self.enqueue(*args, **kwargs)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were no task."""
         return self.func(*args, **kwargs)
 

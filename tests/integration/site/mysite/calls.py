@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -34,8 +35,8 @@ def enqueue(
         if "run_after" in using:
             using["run_after"] = timezone.now() + timedelta(seconds=using["run_after"])
         found = found.using(**using)
-    method = getattr(found, how)
-    result = (async_to_sync(method) if how == "aenqueue" else method)(*args, **kwargs)
+    method = partial(getattr(found, how), *args, **kwargs)
+    result = async_to_sync(method)() if how == "aenqueue" else method()
     return {
         "id": result.id,
         "status": result.status.value,

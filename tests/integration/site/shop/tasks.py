@@ -27,8 +27,7 @@ def echo(*args, **kwargs):
 
 @spooler_task
 def awkward_names(self, task, func, args, kwargs, body, at, priority, spooler, message, name, id):
-    record("awkward_names", values=[self, task, func, args, kwargs, body, at, priority, spooler])
-    return [message, name, id]
+    record("awkward_names", values=locals())
 
 
 @spooler_task
