@@ -76,8 +76,8 @@ class Site:
         )
         self.gates = self.directory / "gates"
         self.gates.mkdir()
-        (self.directory / "var").mkdir()
-        self.spool = self.directory / "var" / "spool"
+        (self.directory / "var").mkdir()  # where the shipped configuration has its spool
+        self.spool = self.directory / "spool"
         self.write_settings(settings)
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)

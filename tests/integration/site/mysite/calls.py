@@ -10,6 +10,8 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from django_spooler.compat import task_backends
+
 
 def answer(request: bytes | str) -> dict[str, Any]:
     """Call the function a request names; an exception is an answer too."""
@@ -43,3 +45,9 @@ def enqueue(
         "attempts": result.attempts,
         "return_value": result._return_value,
     }
+
+
+def result_of(identifier: str) -> list[Any]:
+    """Return status and value of a kept result."""
+    result = task_backends["kept"].get_result(identifier)
+    return [result.status.value, result.return_value]
