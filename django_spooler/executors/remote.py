@@ -3,7 +3,7 @@
 Any uwsgi-protocol socket of an instance with a spooler takes packets of modifier1 17 and answers
 with 4 bytes: modifier1 255, modifier2 1 where the file was written. There is no body, so a message
 is limited to what a packet's variables hold, and no authentication: set ``SIGNED``, and let only
-trusted hosts reach the socket. Source: ``plugins/spooler/spooler_plugin.c`` of uWSGI.
+trusted hosts reach the socket. What is over 4 KiB needs ``buffer-size`` on that instance. Source: ``plugins/spooler/spooler_plugin.c`` of uWSGI.
 """
 
 import math
@@ -21,6 +21,7 @@ TIMEOUT = 10.0
 
 _WRITTEN = (255, 1)
 _LARGEST = 60_000
+_DEFAULT_BUFFER = 4096
 _VALUE_LIMIT_KIB = _LARGEST // 1024
 
 
@@ -61,9 +62,17 @@ class RemoteExecutor:
             raise SpoolUnavailable(
                 f"The spooler at {self._address} could not be reached: {error}. Nobody knows whether"
                 " it took the task. Check that the instance runs and the socket is open to this host."
+                f"{_size_advice(packet)}"
             ) from error
         if len(answer) < 4 or (answer[0], answer[3]) != _WRITTEN:
             raise SpoolUnavailable(
                 f"The uWSGI at {self._address} did not take the task: it has no spooler, or its"
-                " directory refused the file. Its log says why."
+                f" directory refused the file. Its log says why.{_size_advice(packet)}"
             )
+
+
+def _size_advice(packet: bytes) -> str:
+    """Return what to set there, where uWSGI's default would break the connection off."""
+    if len(packet) <= _DEFAULT_BUFFER:
+        return ""
+    return f" This task needs buffer-size = 65535 there; uWSGI's default is {_DEFAULT_BUFFER}."

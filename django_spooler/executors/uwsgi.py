@@ -3,9 +3,9 @@
 import contextlib
 import math
 import os
-import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 
 from ..spool.directory import Spool, set_due, sync_directory
@@ -15,15 +15,14 @@ from .base import MARK, Job
 _known_parents: set[str] = set()
 
 
+@cache
 def uwsgi_module() -> ModuleType | None:
     """Return the module uWSGI gives to the Python it embeds, None outside uWSGI."""
-    module = sys.modules.get("uwsgi")
-    if module is None:
-        try:
-            import uwsgi as module  # type: ignore[import-not-found,no-redef]
-        except ImportError:
-            return None
-    return module if hasattr(module, "masterpid") else None
+    try:
+        import uwsgi  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    return uwsgi if hasattr(uwsgi, "masterpid") else None
 
 
 class UwsgiExecutor:
