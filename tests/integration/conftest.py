@@ -1,6 +1,7 @@
 """Real servers for the tests: what a test starts ends with it, and its log shows on a failure."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .setups import BARE
 LOG_TAIL = 20_000
 """Characters."""
 
+_numbers = itertools.count(1)
 _started = pytest.StashKey[list[Server]]()
 
 
@@ -49,8 +51,11 @@ class Launcher:
     """Starts what a test, or a module of tests, needs; all of it ends when that has ended."""
 
     def __init__(
-        self, stack: contextlib.ExitStack, directory: Callable[[str], Path],
-        databases: dict[str, Any], started: list[Server],
+        self,
+        stack: contextlib.ExitStack,
+        directory: Callable[[str], Path],
+        databases: dict[str, Any],
+        started: list[Server],
     ) -> None:
         self._stack = stack
         self._directory = directory
@@ -88,7 +93,8 @@ def _launcher(
 
 @pytest.fixture
 def launch(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
     databases: dict[str, Any],
 ) -> Iterator[Launcher]:
     """Start servers and producers for one test."""
@@ -104,7 +110,9 @@ def uwsgi_setup() -> Setup:
 
 @pytest.fixture(scope="module")
 def launch_for_module(
-    uwsgi_setup: Setup, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+    uwsgi_setup: Setup,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
     databases: dict[str, Any],
 ) -> Iterator[Launcher]:
     """Start servers and producers that the module's tests share, for each of its setups anew."""
@@ -116,6 +124,12 @@ def launch_for_module(
 def server(uwsgi_setup: Setup, launch_for_module: Launcher) -> Server:
     """Serve the site for all tests of the module."""
     return launch_for_module.server(uwsgi_setup)
+
+
+@pytest.fixture
+def name() -> str:
+    """Return what tells this test's tasks from those of the others."""
+    return f"name-{next(_numbers)}"
 
 
 @pytest.hookimpl(wrapper=True)

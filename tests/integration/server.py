@@ -71,7 +71,9 @@ class Site:
         """Lay out the site below ``directory``; ``settings`` stand in for those it comes with."""
         self.directory = directory.resolve()
         shutil.copytree(
-            HERE / "site", self.directory, dirs_exist_ok=True,
+            HERE / "site",
+            self.directory,
+            dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         self.gates = self.directory / "gates"
@@ -90,8 +92,13 @@ class Site:
     def manage(self, *arguments: str) -> str:
         """Return what ``manage.py`` prints, on either stream; its failure is the test's."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=self.directory, env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "manage.py", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             timeout=DEADLINE,
         )
         assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}"
@@ -118,7 +125,8 @@ class Site:
         """Return such events once there are ``count``. Raise DeadlineError."""
         return wait_until(
             lambda: found if len(found := self.events(event, **facts)) >= count else [],
-            f"{count} times {event} with {facts}; recorded: {self.events()[-20:]}", within,
+            f"{count} times {event} with {facts}; recorded: {self.events()[-20:]}",
+            within,
         )
 
     # Gates: what a task waits at until the test lets it go on
@@ -148,7 +156,7 @@ class Setup:
 
     name: str
     arguments: tuple[str, ...]
-    """May hold ``{address}`` and ``{spool}``."""
+    """May hold ``{address}`` (HTTP), ``{socket}`` (the uwsgi protocol) and ``{spool}``."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     spoolers: int = 1
@@ -166,7 +174,7 @@ class Server:
         self.setup = setup
         self.log_path = site.directory / "uwsgi.log"
         self.log_path.touch()
-        self.port = 0
+        self.port = self.socket_port = 0
         self._sessions: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -174,6 +182,11 @@ class Server:
     def address(self) -> str:
         """Where it answers HTTP."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def socket_address(self) -> str:
+        """Where it speaks the uwsgi protocol."""
+        return f"127.0.0.1:{self.socket_port}"
 
     @property
     def log(self) -> str:
@@ -185,10 +198,10 @@ class Server:
     def start(self) -> "Server":
         """Start uWSGI and wait until it answers and all its spoolers are there."""
         for _ in range(3):
-            self.port = _free_port()
+            self.port, self.socket_port = _free_ports(2)
             start = self.log_path.stat().st_size
             self._spawn()
-            wait_until(lambda: self._is_up(start) or self.has_ended, "uWSGI is up")
+            self._wait_until_up(start)
             if not self.has_ended:
                 return self
             if _PORT_TAKEN not in self.log[start:]:
@@ -198,8 +211,13 @@ class Server:
     def _spawn(self) -> None:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=self.site.directory, env=self.site.environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                self.command(),
+                cwd=self.site.directory,
+                env=self.site.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._sessions.append(self._process.pid)
 
@@ -208,7 +226,11 @@ class Server:
         uwsgi = str(Path(sys.executable).with_name("uwsgi"))
         if self.setup.ini is not None:
             return [uwsgi, "--ini", str(self._ini())]
-        names = {"address": self.address, "spool": str(self.site.spool)}
+        names = {
+            "address": self.address,
+            "socket": self.socket_address,
+            "spool": self.site.spool,
+        }
         return [uwsgi, *(argument.format(**names) for argument in self.setup.arguments)]
 
     def _ini(self) -> Path:
@@ -220,6 +242,10 @@ class Server:
         path = self.site.directory / self.setup.ini.name
         path.write_text(text)
         return path
+
+    def _wait_until_up(self, start: int) -> None:
+        """Wait until all are there that the log names from ``start`` on, or until it ended."""
+        wait_until(lambda: self.has_ended or self._is_up(start), "uWSGI is up")
 
     def _is_up(self, start: int) -> bool:
         if len(_SPOOLER.findall(self.log[start:])) < self.setup.spoolers:
@@ -289,7 +315,7 @@ class Server:
         start, old = self.log_path.stat().st_size, set(self.spoolers + self.web_workers)
         self.signal(self.master, signal.SIGHUP)
         wait_until(lambda: not old & set(self.processes), "the old processes are gone")
-        wait_until(lambda: self._is_up(start), "uWSGI is up again")
+        self._wait_until_up(start)
 
     # Processes
 
@@ -371,8 +397,13 @@ class Producer:
     def __init__(self, site: Site) -> None:
         self._log = (site.directory / "producer.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "produce.py"], cwd=site.directory, env=site.environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
+            [sys.executable, "produce.py"],
+            cwd=site.directory,
+            env=site.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
@@ -406,11 +437,12 @@ def _value(answer: dict[str, Any]) -> Any:
     return answer["value"]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _living_sessions() -> Iterator[tuple[int, int]]:

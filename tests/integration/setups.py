@@ -11,11 +11,17 @@ LAZY = Setup(
     "lazy-apps",
     ("--master", "--lazy-apps", *_SPOOLER, "--spooler-import", "django_spooler.worker", *_WEB),
 )
+WITH_SOCKET = Setup(
+    "with a socket", (*BARE.arguments, "--socket", "{socket}", "--buffer-size", "65535")
+)
 NO_MASTER = Setup("no master", (*_SPOOLER, *_WEB))
 NO_SPOOLER = Setup(
-    "no spooler", ("--master", "--import", "django_spooler.worker", *_WEB), spoolers=0
+    "no spooler",
+    ("--master", "--import", "django_spooler.worker", *_WEB, "--socket", "{socket}"),
+    spoolers=0,
 )
 FIRST_APP = Setup(
-    "first app", BARE.arguments,
+    "first app",
+    BARE.arguments,
     {"INSTALLED_APPS": ["django_spooler", "django_cron", "shop", "mail"]},
 )

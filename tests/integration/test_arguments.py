@@ -7,8 +7,18 @@ import pytest
 AWKWARD = {
     name: f"value of {name}"
     for name in (
-        "self", "task", "func", "args", "kwargs", "body", "at", "priority", "spooler", "message",
-        "name", "id",
+        "self",
+        "task",
+        "func",
+        "args",
+        "kwargs",
+        "body",
+        "at",
+        "priority",
+        "spooler",
+        "message",
+        "name",
+        "context",
     )
 }
 
@@ -35,7 +45,7 @@ def test_plain_call_takes_any_name(server):
 
 
 @pytest.mark.parametrize(
-    "name", ["body", "at", "priority", "spooler", "django_spooler", "ud_spool_func", "args", "using"]
+    "name", ["body", "at", "priority", "spooler", "django_spooler", "ud_spool_func", "args"]
 )
 def test_keyword_is_no_option_of_the_spooler(server, name):
     server.call("mysite.calls.enqueue", "shop.tasks.echo", [], {name: "1"})

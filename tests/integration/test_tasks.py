@@ -6,35 +6,9 @@ import time
 
 import pytest
 
-from .conftest import Launcher
 from .server import CallError, Server
 
 ENQUEUE = "mysite.calls.enqueue"
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server(launch_for_module: Launcher) -> Server:
-    return launch_for_module.server(
-        TASKS={
-            "default": {
-                "BACKEND": "django_spooler.backend.SpoolerBackend",
-                "QUEUES": ["default", "mail"],
-                "OPTIONS": {"BACKOFF": 0.1},
-            },
-            "kept": {
-                "BACKEND": "django_spooler.backend.SpoolerBackend",
-                "OPTIONS": {"BACKOFF": 0.1, "RESULTS": "database"},
-            },
-        }
-    )
-
-
-@pytest.fixture
-def name() -> str:
-    """Return what tells this test's tasks from those of the others."""
-    return f"name-{next(_numbers)}"
 
 
 def failed(server: Server, identifier: str) -> dict:
@@ -160,7 +134,8 @@ def test_raw_task_says_itself_how_it_ended(server):
 
 
 @pytest.mark.parametrize(
-    ("codes", "reason"), [([0], "SPOOL_IGNORE"), ([7, 7, 7], "returned 7"), ([-1] * 3, "SPOOL_RETRY")]
+    ("codes", "reason"),
+    [([0], "SPOOL_IGNORE"), ([7, 7, 7], "returned 7"), ([-1, -1, -1], "SPOOL_RETRY")],
 )
 def test_raw_task_that_never_succeeds_stands_in_failed(server, codes, reason):
     answer = server.call(ENQUEUE, "shop.tasks.answers", [codes], {})

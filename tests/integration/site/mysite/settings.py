@@ -1,4 +1,4 @@
-"""A small site as the README's lines make it; a test's own settings stand in ``settings.json``."""
+"""The site's settings; those of a test, and its OPTIONS, stand in ``settings.json``."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,8 @@ TIME_ZONE = "Europe/Berlin"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["shop", "mail", "django_cron", "django_spooler"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
-TASKS = {
-    "default": {
-        "BACKEND": "django_spooler.backend.SpoolerBackend",
-        "QUEUES": ["default", "mail"],
-        "OPTIONS": {"BACKOFF": 0.1},
-    }
-}
-# Its warnings are of no use to the tests, but its handler shows what our loggers say.
+BACKEND = "django_spooler.backend.SpoolerBackend"
+OPTIONS = {"BACKOFF": 0.1}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -29,4 +23,10 @@ LOGGING = {
     "root": {"handlers": ["log"], "level": "INFO"},
 }
 
-globals().update(json.loads((BASE_DIR / "settings.json").read_text()))
+_own = json.loads((BASE_DIR / "settings.json").read_text())
+OPTIONS.update(_own.pop("OPTIONS", {}))
+TASKS = {
+    "default": {"BACKEND": BACKEND, "QUEUES": ["default", "mail"], "OPTIONS": OPTIONS},
+    "kept": {"BACKEND": BACKEND, "OPTIONS": {**OPTIONS, "RESULTS": "database"}},
+}
+globals().update(_own)

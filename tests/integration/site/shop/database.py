@@ -1,9 +1,6 @@
-"""What a test asks about the database: which connection, and what a transaction did."""
+"""What a test asks about the database: which connection a process has."""
 
-from django.db import connection, transaction
-from mysite.events import record
-
-from .models import Order
+from django.db import connection
 
 
 def session():
@@ -30,21 +27,3 @@ def look():
         "session": number,
         "early_session": early.number,
     }
-
-
-def in_a_transaction(task, tag, *, fails):
-    """Enqueue within ``atomic`` and record that its end is about to come."""
-    try:
-        with transaction.atomic():
-            Order.objects.create(number=tag)
-            task.enqueue(tag)
-            record("about_to_end", tag=tag)
-            if fails:
-                raise _RolledBackError
-    except _RolledBackError:
-        return False
-    return True
-
-
-class _RolledBackError(Exception):
-    pass

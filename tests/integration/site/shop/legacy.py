@@ -1,5 +1,7 @@
 """Tasks of uwsgidecorators, as a site has them that used the spooler before."""
 
+import pickle
+
 import uwsgi
 from mysite.events import record
 from uwsgidecorators import spool, spoolforever, spoolraw
@@ -29,3 +31,21 @@ def legacy_forever(variables):
 def send(function, *args, **kwargs):
     """Spool a call of one of them."""
     globals()[function].spool(*args, **kwargs)
+
+
+class Trap:
+    """Tells when it is unpickled."""
+
+    def __reduce__(self):
+        return record, ("unpickled",)
+
+
+def send_to_nobody(value):
+    """Spool a call of a function that is gone, with arguments that must not be unpickled."""
+    uwsgi.spool(
+        {
+            b"ud_spool_func": b"removed_long_ago",
+            b"args": pickle.dumps((Trap(), value)),
+            b"kwargs": pickle.dumps({}),
+        }
+    )

@@ -1,10 +1,14 @@
-"""What the tests let the site enqueue that cannot be said in JSON."""
+"""What the tests let the site do that cannot be said in JSON."""
 
 import hashlib
 
+from django.db import transaction
+from django.utils import timezone, translation
 from django.utils.module_loading import import_string
+from mysite.events import record
 
 from . import tasks
+from .models import Order
 
 
 def measure(size):
@@ -19,11 +23,45 @@ def call_plainly(task, kwargs):
     import_string(task)(**kwargs)
 
 
+def surroundings():
+    """Return what this process is set to."""
+    language, time_zone = translation.get_language(), timezone.get_current_timezone_name()
+    return [tasks.visitor.get(), language, time_zone]
+
+
 def enqueue_objects():
     """Enqueue what JSON cannot hold."""
     tasks.echo.enqueue(user={"profile": [1, object()]})
 
 
-def surroundings():
-    """Return what a task of this process would find if it were not for the spooler."""
-    return tasks.visitor.get()
+def enqueue_too_few():
+    """Enqueue a call that lacks an argument."""
+    tasks.send_invoice.enqueue(number="1")
+
+
+def enqueue_to_nowhere():
+    """Enqueue to a queue that the settings do not have."""
+    tasks.echo.using(queue_name="nowhere").enqueue()
+
+
+def enqueue_beyond_all_priorities():
+    """Enqueue with a priority that is out of range."""
+    tasks.echo.using(priority=101).enqueue()
+
+
+def in_a_transaction(tag, *, fails):
+    """Enqueue within ``atomic`` and record that its end is about to come."""
+    try:
+        with transaction.atomic():
+            Order.objects.create(number=tag)
+            tasks.ordered.enqueue(tag)
+            record("about_to_end", tag=tag)
+            if fails:
+                raise _RolledBackError
+    except _RolledBackError:
+        return False
+    return True
+
+
+class _RolledBackError(Exception):
+    pass

@@ -26,7 +26,9 @@ def echo(*args, **kwargs):
 
 
 @spooler_task
-def awkward_names(self, task, func, args, kwargs, body, at, priority, spooler, message, name, id):
+def awkward_names(
+    self, task, func, args, kwargs, body, at, priority, spooler, message, name, context
+):
     record("awkward_names", values=locals())
 
 
@@ -46,8 +48,12 @@ async def on_the_loop(value):
 @spooler_task(takes_context=True)
 def with_context(context, value):
     record(
-        "with_context", value=value, attempt=context.attempt, id=context.task_result.id,
-        queue=context.task_result.task.queue_name, priority=context.task_result.task.priority,
+        "with_context",
+        value=value,
+        attempt=context.attempt,
+        id=context.task_result.id,
+        queue=context.task_result.task.queue_name,
+        priority=context.task_result.task.priority,
     )
 
 
@@ -101,7 +107,10 @@ def repeats(tag, times):
 def look_around(tag):
     """Tell what of its surroundings the task finds, and leave them changed."""
     record(
-        "look_around", tag=tag, visitor=visitor.get(), language=translation.get_language(),
+        "look_around",
+        tag=tag,
+        visitor=visitor.get(),
+        language=translation.get_language(),
         time_zone=timezone.get_current_timezone_name(),
     )
     visitor.set(tag)

@@ -1,0 +1,1 @@
+"""A small site that uses django-spooler as a reader's own site would."""

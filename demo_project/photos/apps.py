@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class PhotosConfig(AppConfig):
+    name = "demo_project.photos"

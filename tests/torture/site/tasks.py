@@ -1,0 +1,86 @@
+"""The tasks: short ones, and all that hurt their process."""
+
+import ctypes
+import os
+import resource
+import signal
+import time
+
+from django_spooler import spooler_task
+
+from .ledger import hold, note, release
+
+
+@spooler_task
+def work(number: int, milliseconds: float = 0) -> None:
+    """Take some time, and tell the ledger."""
+    hold(number)
+    note("start", number)
+    time.sleep(milliseconds / 1000)
+    note("end", number)
+    release(number)
+
+
+@spooler_task(queue_name="mail", max_attempts=1)
+def fail(number: int) -> None:
+    """Fail for good at the first try."""
+    note("start", number)
+    raise ValueError(f"task {number} fails")
+
+
+@spooler_task(max_attempts=3, backoff=0.3)
+def fail_thrice(number: int) -> None:
+    """Fail at each of three tries."""
+    note("start", number)
+    raise ValueError(f"task {number} fails")
+
+
+@spooler_task(max_attempts=3, backoff=0.3)
+def die(number: int, how: str) -> None:
+    """End the process it runs in."""
+    note("start", number)
+    _DEATHS[how]()
+
+
+def _run_out_of_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    while True:  # what a C library does that does not look at malloc's answer
+        ctypes.memset(libc.malloc(ctypes.c_size_t(64 << 20)), 1, 64 << 20)
+
+
+_DEATHS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda: ctypes.string_at(0),
+    "exit": lambda: os._exit(3),
+    "abort": os.abort,
+    "memory": _run_out_of_memory,
+}
+
+
+@spooler_task(timeout=1, max_attempts=2, backoff=0.2)
+def overrun(number: int, how: str) -> None:
+    """Run for longer than the timeout: in Python, deaf to the exception, or in C under the GIL."""
+    note("start", number)
+    try:
+        if how == "c":
+            ctypes.PyDLL(None).sleep(30)
+        while True:
+            try:
+                time.sleep(30)
+            except BaseException:
+                if how != "deaf":
+                    raise
+    finally:
+        note("end", number)
+
+
+@spooler_task
+def measure(number: int, payload: object) -> None:
+    """Tell the ledger a checksum of the argument."""
+    import json
+    import zlib
+
+    text = json.dumps(payload, sort_keys=True).encode()
+    note(f"sum-{zlib.crc32(text)}-{len(text)}", number)
