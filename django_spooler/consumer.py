@@ -128,7 +128,9 @@ def adopt(spool: Spool, path: str, content: bytes) -> None:
     except UnreadableTask as error:
         if isinstance(error, DamagedTask):
             raise
-        spool.set_aside(path, f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        spool.set_aside(path, reason)
+        announce_set_aside(os.path.basename(path), reason, error)
         return
     name = TaskName(os.path.basename(path))
     if message.run_after is not None and message.run_after > time.time():
@@ -236,7 +238,12 @@ def set_aside(
         place=claimed.place,
         name=claimed.name,
     )
-    logger.error("%s was set aside: %s", claimed.name, reason)
+    announce_set_aside(claimed.name, reason, error)
+
+
+def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = None) -> None:
+    """Log that a file which is no task of ours stands in ``failed``, and tell the receivers."""
+    logger.error("%s was set aside: %s", name, reason)
     task_failed.send_robust(Consumer, task_result=None, exception=error, reason=reason)
 
 

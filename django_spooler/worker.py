@@ -28,7 +28,7 @@ from django.conf import settings
 
 from . import database
 from .backends import process_options
-from .consumer import adopt
+from .consumer import adopt, announce_set_aside
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
 from .spool.directory import Spool
@@ -149,7 +149,9 @@ class Worker:
         self._supervisor = Supervisor(
             spool, "uwsgi", _generation(self._uwsgi), runners=1, options=process_options()
         )
-        self._scanned = ScannedDirectory(spool, self._verdict, partial(adopt, spool))
+        self._scanned = ScannedDirectory(
+            spool, self._verdict, partial(adopt, spool), announce_set_aside
+        )
         self._spool = spool
         self._watcher = new_watcher()
         self._wake_reader, self._wake_writer = socket.socketpair()

@@ -46,14 +46,17 @@ class ScannedDirectory:
         spool: Spool,
         judge: Callable[[Mapping[bytes, bytes]], Verdict],
         adopt: Callable[[str, bytes], None],
+        announce: Callable[[str, str], None],
     ) -> None:
         """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.
 
-        ``adopt`` gets path and content, moves the file and may raise UnreadableTask.
+        ``adopt`` gets path and content, moves the file and may raise DamagedTask. ``announce`` gets
+        name and reason of what was set aside.
         """
         self._spool = spool
         self._judge = judge
         self._adopt = adopt
+        self._announce = announce
         self._seen: dict[str, tuple[int, int, int]] = {}
 
     def sweep(self) -> bool:
@@ -110,6 +113,7 @@ class ScannedDirectory:
         with contextlib.suppress(FileNotFoundError), _not_in_use(path) as free:
             if free:
                 self._spool.set_aside(path, verdict)
+                self._announce(os.path.basename(path), verdict)
 
 
 @contextlib.contextmanager
