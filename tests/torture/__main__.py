@@ -15,9 +15,13 @@ from . import ROWS
 def main() -> int:
     """Run the chosen rows and print their figures; return how many did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; default all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; default all"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
-    parser.add_argument("--size", type=int, help="of the rows that have one; default the full figure")
+    parser.add_argument(
+        "--size", type=int, help="of the rows that have one; default the full figure"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the directories for a look")
     options = parser.parse_args()
     broken = 0

@@ -15,7 +15,10 @@ from .server import Server, running
 
 FULL = 20
 DEATHS = {
-    "kill": "signal 9", "segfault": "signal 11", "exit": "exit code 3", "abort": "signal 6",
+    "kill": "signal 9",
+    "segfault": "signal 11",
+    "exit": "exit code 3",
+    "abort": "signal 6",
     "memory": "signal 11",
 }
 
@@ -45,8 +48,10 @@ def _crash(directory: Path, chance: random.Random, size: int) -> dict[str, Any]:
         pauses.append(second - first)
     assert all(ledger.ends[number] for number in range(100_000, 100_000 + 50 * size))
     return {
-        "tasks that killed their process": len(failed), "starts of each": 3,
-        "good tasks beside": 50 * size, "median pause before the 2nd try": sorted(pauses)[len(pauses) // 2],
+        "tasks that killed their process": len(failed),
+        "starts of each": 3,
+        "good tasks beside": 50 * size,
+        "median pause before the 2nd try": sorted(pauses)[len(pauses) // 2],
     }
 
 
@@ -59,7 +64,9 @@ def _deploy(directory: Path) -> dict[str, Any]:
             server.shell(f"work.enqueue({number}, 4000)")
             server.eventually(lambda n=number: server.ledger.starts[n], "the task has started")
             cut(server)
-            server.eventually(lambda n=number: server.ledger.ends[n], f"it ran after {cut.__name__}")
+            server.eventually(
+                lambda n=number: server.ledger.ends[n], f"it ran after {cut.__name__}"
+            )
         server.eventually(server.is_drained, "all is settled")
         ledger = server.ledger
         assert not server.failed(), server.failed()

@@ -41,8 +41,12 @@ def run(directory: Path, *, seed: int, size: int = FULL) -> dict[str, Any]:
     assert repeats <= torture.killed, f"{repeats} repeats, {torture.killed} kills"
     assert not any(entry["task"] is None for entry in failed), failed
     return {
-        "accepted": len(ledger.accepted), "lost": 0, "overlaps": 0, "repeats": repeats,
-        "in failed": len(in_failed), **torture.done,
+        "accepted": len(ledger.accepted),
+        "lost": 0,
+        "overlaps": 0,
+        "repeats": repeats,
+        "in failed": len(in_failed),
+        **torture.done,
     }
 
 
@@ -54,8 +58,15 @@ class _Torture:
         self._over = threading.Event()
         self._enqueued = 0
         self.killed = 0
-        self.done = {"kills of spoolers": 0, "kills of runners": 0, "kills of the master": 0,
-                     "reloads": 0, "stops": 0, "commands": 0, "seconds": 0.0}
+        self.done = {
+            "kills of spoolers": 0,
+            "kills of runners": 0,
+            "kills of the master": 0,
+            "reloads": 0,
+            "stops": 0,
+            "commands": 0,
+            "seconds": 0.0,
+        }
 
     @property
     def all_accepted(self) -> set[int]:
@@ -85,7 +96,11 @@ class _Torture:
 
     def _command_line(self) -> None:
         while not self._over.wait(0.5):
-            for command in (["status", "--json"], ["list", "--json"], ["list", "--state", "failed"]):
+            for command in (
+                ["status", "--json"],
+                ["list", "--json"],
+                ["list", "--state", "failed"],
+            ):
                 self._server.manage(*command)
             with contextlib.suppress(AssertionError):  # one may be retried by nobody else, or gone
                 self._server.manage("retry", "--all", "--task", "tests.torture.site.tasks.fail")

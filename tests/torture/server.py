@@ -50,15 +50,24 @@ class Site:
         """Start a process of the site whose output goes to the log."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                arguments, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.environment, **options,
+                arguments,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                **options,
             )
 
     def manage(self, *arguments: str, timeout: float = 120) -> str:
         """Return what ``manage.py spooler`` prints; its failure is the test's."""
         done = subprocess.run(
             [sys.executable, "-m", "django", "spooler", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         assert done.returncode == 0, f"spooler {arguments}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -76,7 +85,12 @@ class Site:
         """Run Python in a process of the site, outside uWSGI; return its output."""
         done = subprocess.run(
             [sys.executable, "-c", f"import django; django.setup()\n{_SHELL_IMPORTS}\n{code}"],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=900, **options,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            **options,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -120,8 +134,13 @@ class Server(Site):
     """The site under uWSGI."""
 
     def __init__(
-        self, directory: Path, *, spoolers: int = 1, ini: Path | None = None,
-        arguments: tuple[str, ...] = (), options: Mapping[str, Any] | None = None,
+        self,
+        directory: Path,
+        *,
+        spoolers: int = 1,
+        ini: Path | None = None,
+        arguments: tuple[str, ...] = (),
+        options: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> None:
         """Without ``ini`` it is the bare set-up: a spooler and the import, nothing else."""
@@ -145,7 +164,10 @@ class Server(Site):
         offset = self.log.stat().st_size
         self.process = self.spawn(*self._command(), start_new_session=True)
         self.eventually(
-            lambda: len(SPAWNED.findall(self.log.read_text(errors="replace")[offset:])) >= self._spoolers,
+            lambda: (
+                len(SPAWNED.findall(self.log.read_text(errors="replace")[offset:]))
+                >= self._spoolers
+            ),
             "the spoolers are spawned",
         )
         self.eventually(lambda: self.runners(), "a runner is at work")
@@ -158,10 +180,18 @@ class Server(Site):
             command += ["--ini", str(self._site_ini())]
         else:
             command += [
-                "--master", "--spooler", str(self.spool),
-                "--spooler-processes", str(self._spoolers), "--import", "django_spooler.worker",
-                "--module", "tests.torture.site.wsgi", "--no-orphans",
-                "--http-socket", f"127.0.0.1:{self.port}",
+                "--master",
+                "--spooler",
+                str(self.spool),
+                "--spooler-processes",
+                str(self._spoolers),
+                "--import",
+                "django_spooler.worker",
+                "--module",
+                "tests.torture.site.wsgi",
+                "--no-orphans",
+                "--http-socket",
+                f"127.0.0.1:{self.port}",
             ]
         return [*command, *self._arguments]
 
@@ -178,7 +208,7 @@ class Server(Site):
             (r"^http *=.*$", f"http-socket = 127.0.0.1:{self.port}"),
             (r"^static-map.*$|^mime-file.*$", ""),
         ):
-            lines, found = re.subn(pattern, lambda _, value=value: value, lines, flags=re.MULTILINE)
+            lines, _ = re.subn(pattern, lambda _, value=value: value, lines, flags=re.MULTILINE)
         path = self.directory / "uwsgi.ini"
         path.write_text(lines)
         return path
@@ -186,7 +216,11 @@ class Server(Site):
     def spoolers(self) -> list[int]:
         """Return the living spooler processes, as the log names them."""
         alive = set(self.processes())
-        return [pid for pid in map(int, SPAWNED.findall(self.log.read_text(errors="replace"))) if pid in alive]
+        return [
+            pid
+            for pid in map(int, SPAWNED.findall(self.log.read_text(errors="replace")))
+            if pid in alive
+        ]
 
     def runners(self, kind: str = "uwsgi") -> list[int]:
         """Return the living runners, as their cards say it."""
@@ -203,8 +237,10 @@ class Server(Site):
         before = set(self.spoolers())
         os.kill(self.master, signal.SIGHUP)
         self.eventually(
-            lambda: len(set(self.spoolers()) - before) >= self._spoolers
-            and not before & set(self.spoolers()),
+            lambda: (
+                len(set(self.spoolers()) - before) >= self._spoolers
+                and not before & set(self.spoolers())
+            ),
             "new spoolers after the reload",
         )
 
@@ -233,7 +269,9 @@ class Server(Site):
         """Return the answer of the web worker."""
         import urllib.request
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}{path}", timeout=timeout
+        ) as answer:
             return str(answer.read().decode())
 
 
