@@ -1,7 +1,7 @@
 """The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 def spooler_backends() -> "list[SpoolerBackend]":
     """Return the site's backends that are ours, in the order of the settings."""
-    return [backend for backend in task_backends.all() if hasattr(backend, "spooler_options")]
+    return [
+        cast("SpoolerBackend", backend)
+        for backend in task_backends.all()
+        if hasattr(backend, "spooler_options")
+    ]
 
 
 @cache

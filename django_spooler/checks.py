@@ -5,7 +5,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
 
 from .conf import problems
 
@@ -35,7 +36,7 @@ def check_backend(
     if any(True for _ in _our_backends()):
         return []
     return [
-        Warning(
+        CheckWarning(
             "django_spooler is installed, but no entry of TASKS uses its backend.",
             hint=f'Set TASKS = {{"default": {{"BACKEND": "{BACKEND}"}}}}.',
             id="django_spooler.W001",

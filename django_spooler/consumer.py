@@ -8,7 +8,7 @@ import contextvars
 import logging
 import os
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -157,10 +157,9 @@ def find_call(message: Message, attempts: list[Attempt]) -> Call:
             " a module that has it and retry; else discard"
         )
     if (task.queue_name, task.priority) != (message.queue, message.priority):
-        try:
+        # The queue may have been taken out of the settings after the call was accepted.
+        with suppress(InvalidTask):
             task = task.using(queue_name=message.queue, priority=message.priority)
-        except InvalidTask:  # the queue was taken out of the settings after the call was accepted
-            pass
     options = options_of(message.backend)
     return Call(message, attempts, task, options, policy_of(task, options))
 
@@ -233,8 +232,8 @@ def set_aside(
     spool.set_aside(
         claimed.path,
         reason,
-        identifier=message and message.id,
-        task=message and message.task,
+        identifier=message.id if message else None,
+        task=message.task if message else None,
         place=claimed.place,
         name=claimed.name,
     )

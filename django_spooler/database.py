@@ -35,5 +35,5 @@ def _is_manual(connection: BaseDatabaseWrapper) -> bool:
 
 def _abandon(connection: BaseDatabaseWrapper) -> None:
     if connection.connection is not None:
-        connection._close()
+        connection._close()  # type: ignore[attr-defined]
     del connections[connection.alias]

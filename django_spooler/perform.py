@@ -131,7 +131,7 @@ def _conclude(task: AnyTask, value: Any) -> Outcome:
     """Return the outcome of a function that returned."""
     kind = getattr(task, "kind", Kind.TASK)
     if kind is Kind.FOREVER:
-        return Repeat(task.pause)
+        return Repeat(getattr(task, "pause", 0.0))
     if kind is Kind.TASK or value == SPOOL_OK:
         return Done()
     if value == SPOOL_RETRY:
@@ -171,7 +171,7 @@ def backoff(policy: Policy, attempt: int) -> float:
     It doubles with each attempt: with a backoff of 2 s it is 2 s, 4 s, 8 s and so on, each up to a
     quarter longer, and never more than ``backoff_max``.
     """
-    doubled = policy.backoff * 2 ** min(attempt - 1, 60)
+    doubled: float = policy.backoff * 2 ** min(attempt - 1, 60)
     return min(doubled * random.uniform(1, 1 + JITTER), policy.backoff_max)
 
 

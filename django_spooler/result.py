@@ -9,7 +9,7 @@ from .compat import AnyTask, TaskResult, TaskResultStatus
 from .message import Message
 
 
-class SpoolerResult(TaskResult):
+class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     """A TaskResult whose arguments are known to be plain JSON already."""
 
     __slots__ = ()

@@ -21,7 +21,7 @@ def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
         return
     from .models import TaskRecord
 
-    record = TaskRecord.objects.create(
+    record = TaskRecord.objects.create(  # type: ignore[misc]
         id=result.id,
         task=result.task.module_path,
         backend=result.backend,

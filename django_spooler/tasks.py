@@ -226,7 +226,7 @@ def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str
     _refuse_unknown(kind, options)
     checked = {name: _as_seconds(name, value) for name, value in options.items()}
 
-    def make(func: Callable[..., Any]) -> AnyTask:
+    def make(func: Callable[..., Any]) -> Any:
         return _task_class(checked)(
             func=func,
             kind=kind,
@@ -241,7 +241,7 @@ def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str
     return make if function is None else make(function)
 
 
-def _task_class(options: dict[str, Any]) -> type[SpoolerTask[..., Any]]:
+def _task_class(options: dict[str, Any]) -> type[Any]:
     """Return the backend's own task class where it extends ours, else ours."""
     preferred = task_backends[options.get("backend", DEFAULT_TASK_BACKEND_ALIAS)].task_class
     return preferred if issubclass(preferred, SpoolerTask) else SpoolerTask

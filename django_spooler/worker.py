@@ -75,7 +75,7 @@ class Worker:
                 previous_hook()
             self.after_fork()
 
-        self._uwsgi.post_fork_hook = post_fork
+        setattr(self._uwsgi, "post_fork_hook", post_fork)  # noqa: B010
         if self._is_spooler():
             self.after_fork()
         else:
@@ -87,7 +87,7 @@ class Worker:
         current = getattr(self._uwsgi, "spooler", None)
         if current != self.handle:
             self._previous = current
-            self._uwsgi.spooler = self.handle
+            setattr(self._uwsgi, "spooler", self.handle)  # noqa: B010
 
     def after_fork(self) -> None:
         """Make a forked process independent of the master's connections, and a spooler ours."""

@@ -25,9 +25,9 @@ def join(request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
             member = form.save()
             send_welcome.enqueue(member.pk)
-            send_reminder.using(
-                priority=-20, run_after=timezone.now() + REMIND_AFTER
-            ).enqueue(member.pk)
+            send_reminder.using(priority=-20, run_after=timezone.now() + REMIND_AFTER).enqueue(
+                member.pk
+            )
         request.session["member"] = member.pk
         messages.success(request, f"You are in, {member.name}! Mail is on its way.")
         return redirect("mailbox")

@@ -32,7 +32,9 @@ def _sky(hue: float) -> Image.Image:
     column = Image.new("RGB", (1, HEIGHT))
     for y in range(HEIGHT):
         share = y / HEIGHT
-        column.putpixel((0, y), _color(hue + 0.12 * share, 0.65 - 0.45 * share, 0.75 + 0.25 * share))
+        column.putpixel(
+            (0, y), _color(hue + 0.12 * share, 0.65 - 0.45 * share, 0.75 + 0.25 * share)
+        )
     return column.resize((WIDTH, HEIGHT))
 
 
@@ -49,11 +51,21 @@ def _sun(image: Image.Image, chance: random.Random, hue: float) -> None:
 def _hills(image: Image.Image, chance: random.Random, hue: float, layer: int) -> None:
     base = HEIGHT * (0.48 + 0.11 * layer)
     waves = [
-        (chance.uniform(0.5, 3.5) * (1 + layer / 2), chance.uniform(0, math.tau), chance.uniform(10, 55))
+        (
+            chance.uniform(0.5, 3.5) * (1 + layer / 2),
+            chance.uniform(0, math.tau),
+            chance.uniform(10, 55),
+        )
         for _ in range(4)
     ]
     ridge = [
-        (x, base + sum(size * math.sin(rate * x / WIDTH * math.tau + start) for rate, start, size in waves))
+        (
+            x,
+            base
+            + sum(
+                size * math.sin(rate * x / WIDTH * math.tau + start) for rate, start, size in waves
+            ),
+        )
         for x in range(0, WIDTH + 4, 4)
     ]
     shape = [(0, HEIGHT), *ridge, (WIDTH, HEIGHT)]

@@ -49,7 +49,9 @@ class PhotoForm(forms.ModelForm):
         file = self.cleaned_data["original"]
         suffix = SUFFIXES.get(file.image.format)
         if suffix is None:
-            raise ValidationError("This kind of picture is not known here. Send JPEG, PNG, WebP or GIF.")
+            raise ValidationError(
+                "This kind of picture is not known here. Send JPEG, PNG, WebP or GIF."
+            )
         width, height = file.image.size
         if width * height > MAX_PIXELS:
             raise ValidationError(

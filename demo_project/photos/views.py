@@ -27,7 +27,9 @@ def wall(request: HttpRequest) -> HttpResponse:
             photo = form.save()
             # The spooler sees the task after the commit, hence always with its row.
             make_thumbnail.using(priority=50).enqueue(photo.pk)
-        messages.success(request, "Thank you! Your photo appears as soon as it has been made smaller.")
+        messages.success(
+            request, "Thank you! Your photo appears as soon as it has been made smaller."
+        )
         return redirect("wall")
     return render(request, "photos/wall.html", {"form": form, **_on_the_wall()})
 

@@ -19,7 +19,7 @@ _known_parents: set[str] = set()
 def uwsgi_module() -> ModuleType | None:
     """Return the module uWSGI gives to the Python it embeds, None outside uWSGI."""
     try:
-        import uwsgi  # type: ignore[import-not-found]
+        import uwsgi
     except ImportError:
         return None
     return uwsgi if hasattr(uwsgi, "masterpid") else None

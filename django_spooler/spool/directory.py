@@ -195,7 +195,7 @@ class Spool:
             at=time.time(),
             task=task,
             traceback=traceback,
-            queue=place and place.queue,
+            queue=place.queue if place else None,
             level=place.level if place else None,
         )
         with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
@@ -359,7 +359,7 @@ def parse_level(name: str) -> int | None:
 def _rename_into(path: str, target: str) -> None:
     """Rename, making the target's directory if needed, never over another file."""
     if os.path.lexists(target):
-        base, semicolon, state = os.path.basename(target).partition(";")
+        _, semicolon, state = os.path.basename(target).partition(";")
         target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
     try:
         os.rename(path, target)

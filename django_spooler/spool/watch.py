@@ -6,7 +6,7 @@ import sys
 from typing import Protocol
 
 if sys.platform == "linux":
-    from inotify_simple import INotify, flags
+    from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 _NAP = 0.25
 """Seconds between looks where nothing announces a change."""
@@ -60,7 +60,7 @@ class _InotifyWatcher:
         self._paths[self._inotify.add_watch(path, mask)] = path
 
     def changed(self) -> set[str]:
-        found = set()
+        found: set[str] = set()
         for event in self._inotify.read(timeout=0):
             if event.mask & flags.Q_OVERFLOW:
                 found.update(self._paths.values())

@@ -6,10 +6,14 @@ import hashlib
 import os
 import signal
 
+from django.db import connection, transaction
 from django.utils import timezone, translation
 from mysite.events import record, recorded, wait_at
 
 from django_spooler import Retry, StopSpooling, spooler_forever, spooler_raw, spooler_task
+
+from .database import look
+from .models import Order
 
 visitor = contextvars.ContextVar("visitor", default=None)
 
@@ -116,3 +120,23 @@ def look_around(tag):
     visitor.set(tag)
     translation.activate("fr")
     timezone.activate("Asia/Tokyo")
+
+
+@spooler_task
+def look_at_database(tag):
+    record("look_at_database", tag=tag, **look())
+
+
+@spooler_task
+def leave_transaction_open(number):
+    transaction.atomic().__enter__()
+    Order.objects.create(number=number)
+    record("leave_transaction_open", number=number)
+
+
+@spooler_task
+def break_connection():
+    """Leave a connection behind that is of no use any more."""
+    connection.ensure_connection()
+    connection.connection.close()
+    record("break_connection")

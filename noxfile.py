@@ -1,0 +1,41 @@
+"""The matrix: what is tested here is what the package claims to run on."""
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+
+MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("3.13", "6.1")]
+FULL = [("3.11", "5.2"), ("3.12", "6.1")]
+"""Where every test runs; elsewhere the unit tests, and the tasks under a real uWSGI."""
+
+SERVERS = ["postgresql", "mariadb"]
+SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
+
+
+@nox.session(python="3.12")
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install("ruff>=0.14")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python="3.11")
+def types(session: nox.Session) -> None:
+    """Check the package's types, strictly, on the Django whose stubs know everything we use."""
+    session.install("mypy", "django-stubs", "types-uWSGI", "Django~=5.2.0", ".")
+    session.run("mypy")
+
+
+@nox.session
+@nox.parametrize("python,django", MATRIX)
+def tests(session: nox.Session, django: str) -> None:
+    """Run the tests on SQLite, and where everything runs on the database servers too."""
+    full = (session.python, django) in FULL
+    session.install("-e", ".[uwsgi]", f"Django~={django}.0", "-r", "tests/requirements.txt")
+    session.run("pytest", "-q", *([] if full else SHORT), env={"DATABASE": "sqlite"})
+    if full:
+        session.install("mysqlclient>=2.2.1")
+        for server in SERVERS:
+            session.run("pytest", "-q", *SHORT, env={"DATABASE": server})

@@ -1,0 +1,63 @@
+"""Tasks that the unit tests queue."""
+
+from django_spooler import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Retry, spooler_raw, spooler_task
+
+calls: list[object] = []
+
+
+@spooler_task
+def add(a: int, b: int = 0) -> int:
+    calls.append((a, b))
+    return a + b
+
+
+@spooler_task
+def echo(*args: object, **kwargs: object) -> object:
+    return [list(args), kwargs]
+
+
+@spooler_task
+async def add_async(a: int, b: int) -> int:
+    return a + b
+
+
+@spooler_task(takes_context=True, max_attempts=3)
+def fail_twice(context: object) -> int:
+    if context.attempt < 3:
+        raise OSError("not yet")
+    return context.attempt
+
+
+@spooler_task(max_attempts=2)
+def fail() -> None:
+    raise ValueError("always")
+
+
+@spooler_task(discard_on=(KeyError,))
+def lose_interest() -> None:
+    raise KeyError("gone")
+
+
+@spooler_task(retry_on=(OSError,))
+def fail_for_good() -> None:
+    raise ValueError("no use")
+
+
+@spooler_task(max_attempts=2)
+def ask_again() -> None:
+    raise Retry("later", after=5)
+
+
+@spooler_task(timeout=0.05, max_attempts=1)
+def too_slow() -> None:
+    import time
+
+    try:
+        time.sleep(30)
+    finally:
+        calls.append("cleaned up")
+
+
+@spooler_raw(max_attempts=1)
+def raw(name: str) -> int:
+    return {"ok": SPOOL_OK, "retry": SPOOL_RETRY, "ignore": SPOOL_IGNORE, "other": 7}[name]

@@ -1,0 +1,166 @@
+"""The spool directory: moves between states, and what a hostile file cannot do."""
+
+import os
+import time
+
+import pytest
+
+from django_spooler import message, overview
+from django_spooler.envelope import parse
+from django_spooler.exceptions import (
+    DamagedTask,
+    NewerTask,
+    SpoolUnavailable,
+    UnreadableTask,
+    UntrustedTask,
+)
+from django_spooler.spool.directory import Place, Spool
+from django_spooler.spool.packet import encode
+from django_spooler.spool.queue import ReadyQueue
+from django_spooler.spool.schedule import Schedule
+from django_spooler.spool.watch import new_watcher
+
+MESSAGE = message.Message(
+    id="a1",
+    task="shop.tasks.f",
+    args=[1, "ä\ud800", None, 2**70],
+    kwargs={"body": {"x": [1.5]}},
+    queue="default",
+    priority=0,
+    backend="default",
+    enqueued_at=1.5,
+)
+CONTENT = encode({}, message.encode(MESSAGE, signed=False))
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path)
+    spool.prepare()
+    return spool
+
+
+@pytest.fixture
+def queue(spool):
+    running = spool.path("running", "me")
+    os.mkdir(running)
+    return ReadyQueue(spool, new_watcher(), running)
+
+
+def publish(spool, priority=0, **kwargs):
+    return os.path.basename(spool.publish(CONTENT, Place.of("default", priority), **kwargs))
+
+
+def test_higher_priority_first_then_oldest(spool, queue):
+    low, first, second, high = [publish(spool, priority) for priority in (-5, 0, 0, 50)]
+    assert [queue.claim().name for _ in range(4)] == [high, first, second, low]
+    assert queue.claim() is None
+
+
+def test_paused_queue_is_not_claimed_from(spool, queue):
+    publish(spool)
+    spool.pause("default")
+    assert queue.claim() is None
+    spool.resume("default")
+    queue.note_changes({spool.path("paused")})
+    assert queue.claim()
+
+
+def test_scheduled_file_becomes_ready_at_its_time(spool, queue):
+    watcher = new_watcher()
+    schedule = Schedule(spool, watcher)
+    publish(spool, due=time.time() + 0.3)
+    schedule.make_due_ready()
+    assert queue.claim() is None
+    due = schedule.next_due()
+    assert 0 < due - time.time() <= 0.3
+    time.sleep(due - time.time() + 0.01)
+    schedule.make_due_ready()
+    queue.note_changes({spool.path("ready")})
+    assert queue.claim()
+
+
+def test_failed_file_keeps_content_and_name_and_can_be_put_back(spool, queue):
+    name = publish(spool)
+    claimed = queue.claim()
+    identifier = spool.set_aside(
+        claimed.path, "because", identifier="a1", place=claimed.place, name=claimed.name
+    )
+    (entry,) = overview.entries(spool, "failed")
+    assert (entry.id, entry.reason) == (identifier, "because") == ("a1", "because")
+    assert os.path.basename(entry.file) == name
+    with open(entry.file, "rb") as file:
+        assert file.read() == CONTENT
+    assert spool.retry("a1")
+    assert list(overview.entries(spool, "failed")) == []
+    queue.note_changes({spool.path("ready", "default", "100")})
+    assert queue.claim().task_name.base == name
+
+
+@pytest.mark.parametrize("identifier", ["", "..", "../ready", "a/b", "unknown"])
+def test_no_id_leads_out_of_failed(spool, identifier):
+    publish(spool)
+    assert not spool.retry(identifier)
+    assert not spool.discard(identifier)
+    assert len(list(overview.entries(spool, "ready"))) == 1
+
+
+def test_name_of_255_bytes_can_be_set_aside(spool):
+    path = os.path.join(spool.directory, "x" * 255)
+    os.mkfifo(path)
+    spool.set_aside(path, "a FIFO")
+    (entry,) = overview.entries(spool, "failed")
+    assert os.path.basename(entry.file) == "x" * 255
+
+
+def test_directory_that_takes_nothing_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SpoolUnavailable, match="correct the path"):
+        Spool(tmp_path / "file").publish(CONTENT, Place("default", 100))
+
+
+def test_message_arrives_as_it_left():
+    assert parse(CONTENT, signed=False) == (MESSAGE, [])
+
+
+@pytest.mark.parametrize("length", range(len(CONTENT)))
+def test_cut_file_is_damaged(length):
+    with pytest.raises(DamagedTask):
+        parse(CONTENT[:length], signed=False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        b'{"v":1}\n',
+        b'{"v":true}\n',
+        b'{"v":1,"id":1}\n',
+        b'{"v":1,"task":NaN}\n',
+        b"\xff\xfe\n",
+        b"null\n",
+    ],
+)
+def test_line_that_is_no_message_is_damaged(line):
+    with pytest.raises(UnreadableTask):
+        parse(encode({}, line), signed=False)
+
+
+def test_newer_message_says_what_to_do():
+    with pytest.raises(NewerTask, match="upgrade, then retry"):
+        parse(encode({}, b'{"v":2}\n'), signed=False)
+
+
+def test_signature_is_asked_for_and_covers_the_line(settings):
+    line = message.encode(MESSAGE, signed=True)
+    assert message.decode(line, signed=True) == MESSAGE
+    for forged in (line.replace(b"shop", b"evil"), message.encode(MESSAGE, signed=False)):
+        with pytest.raises(UntrustedTask):
+            message.decode(forged, signed=True)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert message.decode(line, signed=True) == MESSAGE
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(UntrustedTask):
+        message.decode(line, signed=True)
