@@ -229,7 +229,7 @@ class Spool:
 
     def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
         """Return path and reason of one failed file, None where there is none of that id."""
-        if not identifier or os.path.basename(identifier) != identifier:
+        if identifier in ("", ".", "..") or os.path.basename(identifier) != identifier:
             return None
         entry = self.path("failed", identifier)
         for name in names_in(entry):

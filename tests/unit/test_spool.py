@@ -41,10 +41,17 @@ def spool(tmp_path):
 
 
 @pytest.fixture
-def queue(spool):
+def watcher():
+    watcher = new_watcher()
+    yield watcher
+    watcher.close()
+
+
+@pytest.fixture
+def queue(spool, watcher):
     running = spool.path("running", "me")
     os.mkdir(running)
-    return ReadyQueue(spool, new_watcher(), running)
+    return ReadyQueue(spool, watcher, running)
 
 
 def publish(spool, priority=0, **kwargs):
@@ -66,8 +73,7 @@ def test_paused_queue_is_not_claimed_from(spool, queue):
     assert queue.claim()
 
 
-def test_scheduled_file_becomes_ready_at_its_time(spool, queue):
-    watcher = new_watcher()
+def test_scheduled_file_becomes_ready_at_its_time(spool, queue, watcher):
     schedule = Schedule(spool, watcher)
     publish(spool, due=time.time() + 0.3)
     schedule.make_due_ready()
@@ -97,7 +103,7 @@ def test_failed_file_keeps_content_and_name_and_can_be_put_back(spool, queue):
     assert queue.claim().task_name.base == name
 
 
-@pytest.mark.parametrize("identifier", ["", "..", "../ready", "a/b", "unknown"])
+@pytest.mark.parametrize("identifier", ["", ".", "..", "../ready", "a/b", "unknown"])
 def test_no_id_leads_out_of_failed(spool, identifier):
     publish(spool)
     assert not spool.retry(identifier)
