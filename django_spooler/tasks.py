@@ -234,6 +234,7 @@ def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str
                 "priority": DEFAULT_TASK_PRIORITY,
                 "queue_name": DEFAULT_TASK_QUEUE_NAME,
                 "backend": DEFAULT_TASK_BACKEND_ALIAS,
+                "run_after": None,  # Django 6.0 has no default for it
                 **checked,
             },
         )
