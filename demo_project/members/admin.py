@@ -5,14 +5,14 @@ from .models import Letter, Member
 
 @admin.register(Member)
 class MemberAdmin(admin.ModelAdmin):
-    list_display = ("name", "email", "joined_at")
-    search_fields = ("name", "email")
+    list_display = ["name", "email", "joined_at"]
+    search_fields = ["name", "email"]
 
 
 @admin.register(Letter)
 class LetterAdmin(admin.ModelAdmin):
-    list_display = ("subject", "to", "sent_at")
-    search_fields = ("subject", "to")
+    list_display = ["subject", "to", "sent_at"]
+    search_fields = ["subject", "to"]
 
     def has_add_permission(self, request):
         return False

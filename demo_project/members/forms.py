@@ -10,7 +10,7 @@ class JoinForm(forms.ModelForm):
 
     class Meta:
         model = Member
-        fields = ("name", "email")
+        fields = ["name", "email"]
         help_texts = {"email": "Any address will do: no mail leaves this machine."}
         widgets = {
             "name": forms.TextInput(attrs={"autocomplete": "name"}),

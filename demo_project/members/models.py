@@ -13,7 +13,7 @@ class Member(models.Model):
     joined_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ("-pk",)
+        ordering = ["-pk"]
 
     def __str__(self) -> str:
         return self.name
@@ -28,7 +28,7 @@ class Letter(models.Model):
     sent_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ("-pk",)
+        ordering = ["-pk"]
 
     def __str__(self) -> str:
         return self.subject

@@ -41,7 +41,7 @@ class PhotoForm(forms.ModelForm):
 
     class Meta:
         model = Photo
-        fields = ("original", "title")
+        fields = ["original", "title"]
         widgets = {"title": forms.TextInput(attrs={"placeholder": "optional"})}
 
     def clean_original(self) -> UploadedFile:

@@ -39,7 +39,7 @@ class Photo(models.Model):
     made_by = models.PositiveIntegerField("process", null=True, editable=False)
 
     class Meta:
-        ordering = ("-pk",)
+        ordering = ["-pk"]
 
     def __str__(self) -> str:
         return self.title or f"Photo {self.pk}"
@@ -63,7 +63,7 @@ class Album(models.Model):
     pictures = models.PositiveIntegerField(default=0)
 
     class Meta:
-        ordering = ("-pk",)
+        ordering = ["-pk"]
 
     def __str__(self) -> str:
         return f"Album {self.pk}"
