@@ -52,14 +52,17 @@ class Runner:
         stop_grace: float,
         queues: list[str] | None,
         trace_path: str,
+        parent: int,
     ) -> None:
         """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
 
         ``trace_path`` gets the stack of a task that is killed.
+        ``parent`` is the supervisor's pid, known before the fork: a supervisor that dies during it
+        would otherwise never be missed.
         """
         self._spool = spool
         self._card = HeldCard(spool, card)
-        self._parent = os.getppid()
+        self._parent = parent
         self._stop_grace = stop_grace
         self._trace_path = trace_path
         self._leaving = False

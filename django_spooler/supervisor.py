@@ -143,6 +143,7 @@ class Supervisor:
                 stop_grace=self._options.STOP_GRACE,
                 queues=self._queues,
                 trace_path=trace_path,
+                parent=self._card.card.pid,
             )
             runner.run_until_empty() if self._until_empty else runner.run()
             status = 0
