@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -20,8 +21,8 @@ REQUIREMENTS = [f"{ROOT}[uwsgi]", "Pillow>=11"]
 def main() -> None:
     """Install what is missing, then become uWSGI."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=9090)
-    port = parser.parse_args().port
+    parser.add_argument("--port", default="9090")
+    port = port_number(parser.parse_args().port)
     check_machine()
     check_port(port)
     check_writable(VAR / "spool")
@@ -43,6 +44,13 @@ def check_machine() -> None:
         )
     if not importlib.util.find_spec("venv") or not importlib.util.find_spec("ensurepip"):
         stop("Python's venv module is missing. Try: apt-get install python3-venv")
+
+
+def port_number(text: str) -> int:
+    """Return the port, or end with a sentence where the text is none."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        stop(f"{text!r} is no port. Try: make demo PORT=9091")
+    return int(text)
 
 
 def check_port(port: int) -> None:
@@ -94,7 +102,7 @@ def run(*arguments: str) -> None:
         stop("The demo's database could not be prepared; the message is above.")
 
 
-def stop(sentence: str) -> None:
+def stop(sentence: str) -> NoReturn:
     """End with one sentence on what is wrong and how to mend it."""
     sys.exit(f"make demo: {sentence}")
 
