@@ -192,9 +192,24 @@ def _timestamp(run_after: datetime | None) -> float | None:
 
 
 def _after_commits(put: Callable[[], None]) -> None:
-    """Call ``put`` once every transaction this thread is in has been committed."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            connection.on_commit(partial(_after_commits, put))
-            return
-    put()
+    """Call ``put`` once every transaction this thread is in has been committed.
+
+    One that is rolled back never says so, and then ``put`` is never called.
+    """
+    waiting = [
+        connection
+        for connection in connections.all(initialized_only=True)
+        if connection.in_atomic_block
+    ]
+    if not waiting:
+        put()
+        return
+    aliases = {connection.alias for connection in waiting}
+
+    def committed(alias: str) -> None:
+        aliases.discard(alias)
+        if not aliases:
+            put()
+
+    for connection in waiting:
+        connection.on_commit(partial(committed, connection.alias))

@@ -13,7 +13,7 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Message
-from .spool.directory import Place, Spool, names_in, parse_level
+from .spool.directory import ALL_QUEUES, Place, Spool, names_in, parse_level
 from .spool.names import TaskName, order
 from .spool.process import RUNNER, Card, cards, parse_claimed_name
 
@@ -82,7 +82,7 @@ def status(spool: Spool, queues: list[str]) -> Status:
         scheduled=sum(1 for _ in _scheduled_files(spool)),
         failed=len(names_in(spool.path("failed"))),
         oldest_ready_age=None if oldest is None else max(0.0, time.time() - oldest / 1e6),
-        paused=sorted(spool.paused()),
+        paused=_paused(spool, queues),
         processes=[
             _process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER
         ],
@@ -108,6 +108,11 @@ def find(spool: Spool, identifier: str) -> Entry | None:
             if candidate.id == identifier:
                 return candidate
     return None
+
+
+def _paused(spool: Spool, queues: list[str]) -> list[str]:
+    marks = spool.paused()
+    return sorted(queues if ALL_QUEUES in marks else marks)
 
 
 def _ready_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:

@@ -124,6 +124,15 @@ def test_task_waits_for_the_commit():
     assert tasks.calls == [(1, 0)]
 
 
+@pytest.mark.django_db
+def test_test_case_runs_the_hooks_of_its_own_transaction(django_capture_on_commit_callbacks):
+    tasks.calls.clear()
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        tasks.add.enqueue(1)
+        assert tasks.calls == []
+    assert (tasks.calls, len(callbacks)) == ([(1, 0)], 1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_rolled_back_task_never_runs():
     tasks.calls.clear()

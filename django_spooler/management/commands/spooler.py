@@ -58,8 +58,8 @@ class Command(BaseCommand):
     def _add_enqueue(self, commands: Any) -> None:
         enqueued = self._add(commands, "enqueue", "queue a task by its dotted path")
         enqueued.add_argument("task")
-        enqueued.add_argument("--args", default="[]", help="a JSON list")
-        enqueued.add_argument("--kwargs", default="{}", help="a JSON object")
+        enqueued.add_argument("--args", dest="task_args", default="[]", help="a JSON list")
+        enqueued.add_argument("--kwargs", dest="task_kwargs", default="{}", help="a JSON object")
         enqueued.add_argument("--queue")
         enqueued.add_argument("--priority", type=int)
         enqueued.add_argument("--delay", type=float, help="seconds")
@@ -221,7 +221,7 @@ class Command(BaseCommand):
 
     def _json_value(self, options: dict[str, Any], name: str, kind: type) -> Any:
         try:
-            value = json.loads(options[name])
+            value = json.loads(options[f"task_{name}"])
         except ValueError as error:
             raise CommandError(f"--{name} is not JSON: {error}") from error
         if not isinstance(value, kind):
