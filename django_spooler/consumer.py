@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any
 
 from . import database, results
@@ -23,13 +24,13 @@ from .compat import (
     task_finished,
 )
 from .conf import Options, queue_problem
-from .envelope import parse, read
+from .envelope import read
 from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
 from .message import Attempt, Message, encode_attempt
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
 from .result import SpoolerResult, new_result
 from .signals import task_failed
-from .spool.directory import Place, Spool, is_still_written
+from .spool.directory import Place, Spool, read_settled
 from .spool.names import TaskName
 from .spool.queue import Claimed
 from .tasks import Policy, find_task, policy_of
@@ -41,10 +42,6 @@ _SETTLE_PAUSE = 1.0
 """Seconds between two tries to move a file that the disk does not let go."""
 
 _TROUBLE_ATTEMPTS = 3
-
-
-class StillWritten(Exception):
-    """The claimed file is not whole yet, and its producer may be at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +78,10 @@ class Consumer:
         Raise StillWritten, leaving the file claimed, where its producer has not finished it.
         """
         try:
-            message, attempts = read(claimed.path, signed=signatures_required())
+            message, attempts = read_settled(
+                claimed.path, partial(read, signed=signatures_required())
+            )
         except UnreadableTask as error:
-            if isinstance(error, DamagedTask) and is_still_written(claimed.path):
-                raise StillWritten from error
             set_aside(self._spool, claimed, error)
             return
         try:
@@ -117,13 +114,13 @@ class Consumer:
             database.refresh()
 
 
-def adopt(spool: Spool, path: str, content: bytes) -> None:
+def adopt(spool: Spool, path: str) -> None:
     """Move a file of ours from the scanned directory to its place: it came through a socket.
 
-    Raise DamagedTask where its message is cut short; set it aside where it is unreadable.
+    Raise DamagedTask, or StillWritten; set it aside where it is unreadable for another reason.
     """
     try:
-        message, _ = parse(content, signed=signatures_required())
+        message, _ = read_settled(path, partial(read, signed=signatures_required()))
         place = _checked_place(message)
     except UnreadableTask as error:
         if isinstance(error, DamagedTask):

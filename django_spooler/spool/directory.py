@@ -25,9 +25,10 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from ..exceptions import DamagedTask, SpoolUnavailable
 from .names import TaskName, new_base
@@ -38,6 +39,8 @@ MAX_FILE_SIZE = 1 << 30
 
 ALL_QUEUES = ";all"
 """The mark that pauses every queue; no queue can have this name."""
+
+T = TypeVar("T")
 
 _EMPTY_GRACE = 5.0
 _FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
@@ -301,6 +304,24 @@ def read_file(path: str) -> bytes:
         return _read_whole(descriptor, status.st_size)
     finally:
         os.close(descriptor)
+
+
+class StillWritten(Exception):
+    """A file is not whole yet, and its producer may be at work."""
+
+
+def read_settled(path: str, reader: Callable[[str], T]) -> T:
+    """Return ``reader(path)``, believing in damage only once nobody writes into the file any more.
+
+    What was cut short at the first look may be whole by the time its producer is seen to be gone,
+    so only a second look counts. Raise StillWritten where there may be more to come.
+    """
+    try:
+        return reader(path)
+    except DamagedTask:
+        if is_still_written(path):
+            raise StillWritten(path) from None
+        return reader(path)
 
 
 def is_still_written(path: str) -> bool:

@@ -7,11 +7,10 @@ on, every other file is looked at: it would delete a damaged one, and run a fore
 import contextlib
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 
 from ..exceptions import DamagedTask
-from .directory import Spool, is_still_written, names_in, read_file
+from .directory import Spool, StillWritten, names_in, read_file, read_settled
 from .names import PREFIX
 from .packet import decode_variables, encode, split
 
@@ -45,12 +44,12 @@ class ScannedDirectory:
         self,
         spool: Spool,
         judge: Callable[[Mapping[bytes, bytes]], Verdict],
-        adopt: Callable[[str, bytes], None],
+        adopt: Callable[[str], None],
         announce: Callable[[str, str], None],
     ) -> None:
         """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.
 
-        ``adopt`` gets path and content, moves the file and may raise DamagedTask. ``announce`` gets
+        ``adopt`` moves the file and may raise DamagedTask or StillWritten. ``announce`` gets
         name and reason of what was set aside.
         """
         self._spool = spool
@@ -69,7 +68,7 @@ class ScannedDirectory:
                 continue
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if self._seen.get(path) != state:
-                if not self._look_at(path, status):
+                if not self._look_at(path):
                     continue
                 news = True
             found[path] = state
@@ -88,19 +87,17 @@ class ScannedDirectory:
             if name.isascii() and name.isdigit():
                 yield os.path.join(self._spool.directory, name)
 
-    def _look_at(self, path: str, status: os.stat_result) -> bool:
+    def _look_at(self, path: str) -> bool:
         """Move a file that is ours or nobody's; tell whether it stays."""
         try:
-            content = read_file(path)
-            encoded, _ = split(content)
-            variables = decode_variables(encoded)
+            variables = read_settled(path, _read_variables)
             if variables.get(b"django_spooler") is not None:
-                self._adopt(path, content)
+                self._adopt(path)
                 return False
             verdict = self._judge(variables)
+        except StillWritten:
+            return False
         except DamagedTask as error:
-            if stat.S_ISREG(status.st_mode) and is_still_written(path):
-                return False
             verdict = f"DamagedTask: {error}"
         except FileNotFoundError:
             return False
@@ -114,6 +111,11 @@ class ScannedDirectory:
             if free:
                 self._spool.set_aside(path, verdict)
                 self._announce(os.path.basename(path), verdict)
+
+
+def _read_variables(path: str) -> dict[bytes, bytes]:
+    encoded, _ = split(read_file(path))
+    return decode_variables(encoded)
 
 
 @contextlib.contextmanager

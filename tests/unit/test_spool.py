@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from django_spooler.exceptions import (
     UnreadableTask,
     UntrustedTask,
 )
-from django_spooler.spool.directory import Place, Spool
+from django_spooler.spool.directory import Place, Spool, StillWritten, read_settled
 from django_spooler.spool.packet import encode
 from django_spooler.spool.queue import ReadyQueue
 from django_spooler.spool.schedule import Schedule
@@ -123,6 +124,25 @@ def test_directory_that_takes_nothing_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SpoolUnavailable, match="correct the path"):
         Spool(tmp_path / "file").publish(CONTENT, Place("default", 100))
+
+
+def test_file_that_is_finished_while_it_is_read_is_not_damaged(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+
+    def read_just_before_the_producer_writes(path):
+        content = Path(path).read_bytes()
+        Path(path).write_bytes(CONTENT)
+        return parse(content, signed=False)
+
+    assert read_settled(str(path), read_just_before_the_producer_writes) == (MESSAGE, [])
+
+
+def test_empty_file_is_given_time(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(StillWritten):
+        read_settled(str(path), lambda path: parse(Path(path).read_bytes(), signed=False))
 
 
 def test_message_arrives_as_it_left():
