@@ -18,7 +18,7 @@ from .exceptions import InvalidOptions
 
 OUTSIDE_UWSGI_CHOICES = ("inline", "spool", "error")
 RESULTS_CHOICES = (None, "database")
-_QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:][^/\\\x00-\x1f;:]{0,99}")
+_QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:\ud800-\udfff][^/\\\x00-\x1f;:\ud800-\udfff]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True)

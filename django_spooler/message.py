@@ -29,6 +29,10 @@ VERSION = 1
 _SALT = "django_spooler.message"
 _MAX_DEPTH = 300
 
+_YEAR_1 = -62_135_596_800
+_YEAR_10000 = 253_402_300_800
+"""What datetime knows, in seconds since the epoch."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -271,4 +275,7 @@ def _checked(fields: dict[str, Any]) -> Message:
         and type(message.run_after) in (int, float, NoneType)
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
+    for moment in (message.enqueued_at, message.run_after):
+        if moment is not None and not _YEAR_1 <= moment < _YEAR_10000:
+            raise DamagedTask("a time of the message is beyond any calendar")
     return message

@@ -6,12 +6,11 @@ no supervisor of the same generation is left alive.
 
 import contextlib
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 
 from .consumer import settle_killed
-from .spool.directory import Spool, names_in
+from .spool.directory import ASTRAY, Spool, is_directory, names_in
 from .spool.process import (
     SUPERVISOR,
     Card,
@@ -76,9 +75,14 @@ class Recovery:
         return time.monotonic() - first > SUPERVISOR_PATIENCE
 
     def _adopt_unknown(self, known: set[str]) -> None:
-        """Put back what stands in a running directory that no card speaks for."""
+        """Put back what stands in a running directory that no readable card speaks for."""
         for name in names_in(self.spool.path("running")):
-            if name not in known and not os.path.lexists(self.spool.path("processes", name)):
+            if name in known:
+                continue
+            if not is_directory(path := self.spool.path("running", name)):
+                with contextlib.suppress(OSError):
+                    self.spool.set_aside(path, ASTRAY)
+            else:
                 first = self._seen_dead.setdefault(name, time.monotonic())
                 if time.monotonic() - first > SUPERVISOR_PATIENCE:
                     self.recover(name, None)
@@ -92,7 +96,7 @@ def claimed_by(spool: Spool, name: str) -> list[Claimed]:
         parsed = parse_claimed_name(entry)
         if parsed is None:
             with contextlib.suppress(OSError):
-                spool.set_aside(path, "it stood where no task belongs")
+                spool.set_aside(path, ASTRAY)
         else:
             found.append(Claimed(path, parsed[1], parsed[0]))
     return found

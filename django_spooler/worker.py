@@ -97,6 +97,18 @@ class Worker:
             self._uwsgi.set_spooler_frequency(_FREQUENCY)
             signal.signal(signal.SIGHUP, self._leave)
             self._prepare(self._own_directory())
+            self._look_first()
+
+    def _look_first(self) -> None:
+        """Clean the directory before uWSGI's loop reads it: it deletes what is damaged."""
+        spool = Spool(self._own_directory())
+        self._scanned = ScannedDirectory(
+            spool, self._verdict, partial(adopt, spool), announce_set_aside
+        )
+        try:
+            self._scanned.sweep()
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s makes trouble", spool.directory)
 
     def _prepare(self, directory: str) -> None:
         try:
@@ -149,9 +161,6 @@ class Worker:
         self._supervisor = Supervisor(
             spool, "uwsgi", _generation(self._uwsgi), runners=1, options=process_options()
         )
-        self._scanned = ScannedDirectory(
-            spool, self._verdict, partial(adopt, spool), announce_set_aside
-        )
         self._spool = spool
         self._watcher = new_watcher()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -172,7 +181,9 @@ class Worker:
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
             time.sleep(SLICE)
             self._prepare(self._spool.directory)
-        if self._told_to_leave or self._is_orphan():
+        if self._is_orphan():
+            os._exit(0)  # the runner hears of it, ends its task and leaves too
+        if self._told_to_leave:
             self._leave_now()
 
     # Other libraries' tasks

@@ -21,6 +21,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -28,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import TypeVar
 
 from ..exceptions import DamagedTask, SpoolUnavailable
@@ -44,9 +46,17 @@ T = TypeVar("T")
 
 _EMPTY_GRACE = 5.0
 _FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
+ASTRAY = "it stood where no task belongs"
+"""The reason given for what is in a directory of the tree that holds no such thing."""
+
 _WHY = ";why"
+_ID = re.compile("[0-9A-Za-z]{1,64}")
+_NAME_MAX = 255
+"""Bytes a file's name has at most, on Linux's file systems."""
+
 _STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
 _LEVELS = range(201)
+_DOTS = ("", ".", "..")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,18 @@ class Reason:
     traceback: str = ""
     queue: str | None = None
     level: int | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether each field is what it should be; anyone may have written the file."""
+        return (
+            isinstance(self.reason, str)
+            and isinstance(self.traceback, str)
+            and isinstance(self.at, (int, float))
+            and isinstance(self.task, (str, NoneType))
+            and (self.queue is None or os.path.basename(str(self.queue)) == self.queue not in _DOTS)
+            and (self.level is None or self.level in _LEVELS)
+        )
 
     @property
     def place(self) -> Place | None:
@@ -169,12 +191,12 @@ class Spool:
         """Move a file to where it waits for ``due`` (seconds since the epoch)."""
         set_due(path, due)
         waiting = replace(name, ready_at=None)
-        target = os.path.join(self.directory, place.scheduled(due), str(waiting))
+        target = os.path.join(self.directory, place.scheduled(due), _fitting(waiting))
         _rename_into(path, target)
 
     def make_ready(self, path: str, name: TaskName, place: Place) -> None:
         """Move a file to where the next free process takes it."""
-        _rename_into(path, os.path.join(self.directory, place.ready, str(name)))
+        _rename_into(path, os.path.join(self.directory, place.ready, _fitting(name)))
 
     def set_aside(
         self,
@@ -213,7 +235,7 @@ class Spool:
         return os.path.basename(entry)
 
     def _new_failed_entry(self, identifier: str | None) -> str:
-        if identifier and identifier.isalnum() and len(identifier) <= 64:
+        if identifier and _ID.fullmatch(identifier):
             entry = self.path("failed", identifier)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(entry)
@@ -232,9 +254,11 @@ class Spool:
 
     def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
         """Return path and reason of one failed file, None where there is none of that id."""
-        if identifier in ("", ".", "..") or os.path.basename(identifier) != identifier:
+        if identifier in _DOTS or os.path.basename(identifier) != identifier:
             return None
         entry = self.path("failed", identifier)
+        if os.path.lexists(entry) and not is_directory(entry):
+            return entry, Reason(reason=ASTRAY, at=_modified(entry))
         for name in names_in(entry):
             if name != _WHY:
                 return os.path.join(entry, name), _read_reason(entry)
@@ -262,7 +286,11 @@ class Spool:
         """Delete a failed file; False if there is none of that id."""
         if self.failed_entry(identifier) is None:
             return False
-        shutil.rmtree(self.path("failed", identifier))
+        entry = self.path("failed", identifier)
+        if is_directory(entry):
+            shutil.rmtree(entry)
+        else:
+            os.unlink(entry)
         return True
 
     # Pausing
@@ -328,20 +356,24 @@ def is_still_written(path: str) -> bool:
     """Tell whether a producer may be about to write more into the file.
 
     uWSGI's producer opens, then locks, then writes: a lock says so, and an empty file does for its
-    first seconds. The kernel's own ctime is asked, since a producer sets the mtime.
+    first seconds. The mtime tells when it was made: a claim moves the ctime on, and a producer sets
+    the mtime only behind its last write.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             status = os.fstat(file.fileno())
     except BlockingIOError:
         return True
     except OSError:
         return False
-    return status.st_size == 0 and abs(time.time() - status.st_ctime) < _EMPTY_GRACE
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
+        return False
+    return abs(time.time() - status.st_mtime) < _EMPTY_GRACE
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
+def open_without_waiting(path: str, flags: int) -> int:
+    """Open a file of the tree for ``open(opener=)``; a FIFO holds nobody up, a link leads nowhere."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
@@ -377,6 +409,14 @@ def parse_level(name: str) -> int | None:
     )
 
 
+def _fitting(name: TaskName) -> str:
+    """Return a name that a file can have: a foreign one may leave no room for what we add."""
+    for fitting in (name, replace(name, ready_at=None)):
+        if len(os.fsencode(str(fitting))) <= _NAME_MAX:
+            return str(fitting)
+    return str(replace(name, base=new_base()))
+
+
 def _rename_into(path: str, target: str) -> None:
     """Rename, making the target's directory if needed, never over another file."""
     if os.path.lexists(target):
@@ -393,10 +433,18 @@ def _rename_into(path: str, target: str) -> None:
 
 def _read_reason(entry: str) -> Reason:
     try:
-        with open(os.path.join(entry, _WHY), encoding="utf-8") as file:
-            return Reason(**json.load(file))
-    except (OSError, ValueError, TypeError):
+        with open(os.path.join(entry, _WHY), encoding="utf-8", opener=open_without_waiting) as file:
+            why = Reason(**json.load(file))
+    except (OSError, ValueError, TypeError, RecursionError):
+        why = None
+    if why is None or not why.is_sound:
         return Reason(reason="the reason could not be kept", at=_modified(entry))
+    return why
+
+
+def is_directory(path: str) -> bool:
+    """Tell whether a directory stands there, and no link to one."""
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _modified(path: str) -> float:

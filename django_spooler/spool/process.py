@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from .directory import Place, Spool, names_in, parse_level
+from .directory import Place, Spool, names_in, open_without_waiting, parse_level
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
@@ -180,9 +180,9 @@ def _read(path: str, name: str) -> Card | None:
     if card := _own(path):
         return card
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=open_without_waiting) as file:
             return Card(**{**json.load(file), "name": name})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

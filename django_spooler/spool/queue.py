@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .directory import ALL_QUEUES, Place, Spool, names_in, parse_level
+from .directory import ALL_QUEUES, ASTRAY, Place, Spool, is_directory, names_in, parse_level
 from .names import TaskName, order
 from .process import claimed_name
 from .watch import Watcher
@@ -175,14 +175,16 @@ class ReadyQueue:
         ]
 
     def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:
+        if not is_directory(queue_directory):  # a link would lead to what is not ours to move
+            self._set_stray_aside(queue_directory)
+            return
         try:
             self._watcher.watch_entries(queue_directory)
         except (FileNotFoundError, NotADirectoryError):
-            self._set_stray_aside(queue_directory)
             return
         for name in names_in(queue_directory):
             path, number = os.path.join(queue_directory, name), parse_level(name)
-            if number is None or not os.path.isdir(path) or os.path.islink(path):
+            if number is None or not is_directory(path):
                 self._set_stray_aside(path)
             else:
                 yield path, number
@@ -200,7 +202,7 @@ class ReadyQueue:
 
     def _set_stray_aside(self, path: str) -> None:
         with contextlib.suppress(OSError):
-            self._spool.set_aside(path, "it stood where no task belongs")
+            self._spool.set_aside(path, ASTRAY)
 
     def _relist_now_and_then(self) -> None:
         if time.monotonic() >= self._relist_at:

@@ -6,16 +6,22 @@ on, every other file is looked at: it would delete a damaged one, and run a fore
 
 import contextlib
 import fcntl
+import logging
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 
 from ..exceptions import DamagedTask
-from .directory import Spool, StillWritten, names_in, read_file, read_settled
+from .directory import Spool, StillWritten, is_directory, names_in, read_file, read_settled
 from .names import PREFIX
 from .packet import decode_variables, encode, split
 
 BELL = f"{PREFIX}!django_spooler_bell_"
 """``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read first."""
+
+_BELL_CONTENT = encode({b"django_spooler": b"bell"})
+
+logger = logging.getLogger("django_spooler")
 
 Verdict = str | None
 """Why a file is to be set aside, or None to leave it to the others' handler."""
@@ -30,11 +36,24 @@ def hang_bells(spool: Spool, number: int) -> None:
     """Make sure the directory has this many bells: one for each spooler process, none waits."""
     for index in range(number):
         path = os.path.join(spool.directory, f"{BELL}{index}")
-        if not os.path.lexists(path):
-            beside = spool.path("tmp", f"bell-{os.getpid()}-{index}")
-            with open(beside, "wb") as file:
-                file.write(encode({b"django_spooler": b"bell"}))
-            os.rename(beside, path)
+        if _is_whole_bell(path):
+            continue
+        if os.path.lexists(path):  # a power cut may leave an empty one
+            with contextlib.suppress(FileNotFoundError):
+                spool.set_aside(path, "it stood where a bell belongs")
+        beside = spool.path("tmp", f"bell-{os.getpid()}-{index}")
+        with open(beside, "wb") as file:
+            file.write(_BELL_CONTENT)
+        os.rename(beside, path)
+
+
+def _is_whole_bell(path: str) -> bool:
+    """Tell by its size, since a spooler may hold a lock on the file that reading would drop."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == len(_BELL_CONTENT)
 
 
 class ScannedDirectory:
@@ -84,8 +103,9 @@ class ScannedDirectory:
     def _priority_directories(self) -> Iterator[str]:
         """Yield the sub-directories that ``spooler-ordered`` descends into."""
         for name in names_in(self._spool.directory):
-            if name.isascii() and name.isdigit():
-                yield os.path.join(self._spool.directory, name)
+            path = os.path.join(self._spool.directory, name)
+            if name.isascii() and name.isdigit() and is_directory(path):
+                yield path
 
     def _look_at(self, path: str) -> bool:
         """Move a file that is ours or nobody's; tell whether it stays."""
@@ -103,7 +123,11 @@ class ScannedDirectory:
             return False
         if verdict is None:
             return True
-        self._set_aside(path, verdict)
+        try:
+            self._set_aside(path, verdict)
+        except PermissionError as error:
+            logger.error("%r cannot be set aside (%s): %s", path, error.strerror, verdict)
+            return True
         return False
 
     def _set_aside(self, path: str, verdict: str) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .directory import Place, Spool, names_in, parse_level
+from .directory import ASTRAY, Place, Spool, is_directory, names_in, parse_level
 from .names import TaskName
 from .watch import Watcher
 
@@ -127,7 +127,7 @@ class Schedule:
         os.makedirs(scheduled, mode=0o750, exist_ok=True)
         for place, shelf in self._shelves(scheduled):
             for name, path in self._entries(shelf):
-                if not name.isdigit() or len(name) > 12 or not os.path.isdir(path):
+                if not name.isdigit() or len(name) > 12 or not is_directory(path):
                     self._set_stray_aside(path)
                 elif path not in self._minutes:
                     minute = _Minute(path, place, int(name) * 60)
@@ -144,13 +144,15 @@ class Schedule:
                     yield Place(queue, level), path
 
     def _entries(self, directory: str) -> list[tuple[str, str]]:
+        if not is_directory(directory):  # a link would lead to files that are not ours to move
+            self._set_stray_aside(directory)
+            return []
         try:
             self._watcher.watch_entries(directory)
         except (FileNotFoundError, NotADirectoryError):
-            self._set_stray_aside(directory)
             return []
         return [(name, os.path.join(directory, name)) for name in names_in(directory)]
 
     def _set_stray_aside(self, path: str) -> None:
         with contextlib.suppress(OSError):
-            self._spool.set_aside(path, "it stood where no task belongs")
+            self._spool.set_aside(path, ASTRAY)

@@ -189,6 +189,11 @@ class Server:
         return f"127.0.0.1:{self.socket_port}"
 
     @property
+    def spool(self) -> Path:
+        """Its spool directory."""
+        return self.site.directory / ("var/spool" if self.setup.ini else "spool")
+
+    @property
     def log(self) -> str:
         """Everything uWSGI and the site have said."""
         return self.log_path.read_text(errors="replace")

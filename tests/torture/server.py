@@ -170,7 +170,7 @@ class Server(Site):
             ),
             "the spoolers are spawned",
         )
-        self.eventually(lambda: self.runners(), "a runner is at work")
+        self.eventually(lambda: len(self.runners()) >= self._spoolers, "the runners are at work")
         return self
 
     def _command(self) -> list[str]:

@@ -15,6 +15,7 @@ from django_spooler import Retry, StopSpooling, spooler_forever, spooler_raw, sp
 from .database import look
 from .models import Order
 
+VERSION = 1
 visitor = contextvars.ContextVar("visitor", default=None)
 
 
@@ -71,7 +72,7 @@ def gated(context, gate):
 
 @spooler_task
 def ordered(label):
-    record("ordered", label=label)
+    record("ordered", label=label, version=VERSION)
 
 
 @spooler_task(takes_context=True, max_attempts=3, backoff=0.05)

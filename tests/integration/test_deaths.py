@@ -1,0 +1,206 @@
+"""Reload, stop and SIGKILL while a task runs: it ends whole, or runs again as promised."""
+
+import signal
+
+import pytest
+
+from .conftest import Launcher
+from .server import Server, wait_until
+from .setups import BARE, SHIPPED
+
+ENQUEUE = "mysite.calls.enqueue"
+GATE = "gate"
+
+both_setups = pytest.mark.parametrize("setup", [BARE, SHIPPED], ids=lambda setup: setup.name)
+
+
+def start_with_a_task_at_the_gate(launch: Launcher, setup=BARE, **options) -> tuple[Server, dict]:
+    """Return a server and what its task recorded that now waits at the gate."""
+    server = launch.server(setup, OPTIONS=options)
+    server.site.close_gate(GATE)
+    server.call(ENQUEUE, "shop.tasks.gated", [GATE], {})
+    (started,) = server.site.wait_for("started")
+    return server, started
+
+
+def let_it_end(server: Server) -> dict:
+    """Open the gate and return what the task recorded at its end."""
+    server.site.open_gate(GATE)
+    (ended,) = server.site.wait_for("ended")
+    return ended
+
+
+def run_another(server: Server) -> dict:
+    """Enqueue a task and return what it recorded: the queue is alive."""
+    label = f"after {len(server.site.events('ordered'))}"
+    server.call(ENQUEUE, "shop.tasks.ordered", [label], {})
+    (done,) = server.site.wait_for("ordered", label=label)
+    return done
+
+
+def assert_it_ran_once(server: Server, started: dict) -> None:
+    """Assert that the first try was the only one, in one process, and that nothing is left."""
+    assert server.site.events("started") == [started]
+    (ended,) = server.site.events("ended")
+    assert (ended["pid"], ended["attempt"]) == (started["pid"], 1)
+    wait_until(lambda: not waiting_or_running(server), "no file of the task is left")
+
+
+def waiting_or_running(server: Server) -> list[str]:
+    """Return the task files that are not settled."""
+    tree = server.spool / "django"
+    states = ("ready", "scheduled", "running")
+    return [str(path) for state in states for path in (tree / state).rglob("*") if path.is_file()]
+
+
+# Reload
+
+
+@both_setups
+def test_reload_lets_the_task_end_in_its_process(launch, setup):
+    server, started = start_with_a_task_at_the_gate(launch, setup)
+    old = set(server.spoolers + server.web_workers)
+    server.reload()
+    assert not old & set(server.spoolers + server.web_workers)
+    assert started["pid"] in server.runners
+    assert run_another(server)["pid"] != started["pid"], "the new spooler need not wait for it"
+    assert let_it_end(server)["stopping"] is True
+    assert_it_ran_once(server, started)
+    wait_until(lambda: started["pid"] not in server.processes, "the old runner has left")
+
+
+@both_setups
+def test_task_that_outlasts_the_grace_of_a_reload_runs_again_with_no_attempt_used(launch, setup):
+    server, started = start_with_a_task_at_the_gate(launch, setup, STOP_GRACE=0.5)
+    server.reload()
+    again = server.site.wait_for("started", 2)[1]
+    assert again["pid"] != started["pid"]
+    assert again["attempt"] == 1
+    assert let_it_end(server)["pid"] == again["pid"]
+
+
+def test_reload_brings_new_code(launch):
+    server = launch.server(BARE)
+    assert run_another(server)["version"] == 1
+    tasks = server.site.directory / "shop" / "tasks.py"
+    tasks.write_text(tasks.read_text().replace("VERSION = 1", "VERSION = 2"))
+    server.reload()
+    assert run_another(server)["version"] == 2
+
+
+# Stop
+
+
+@both_setups
+def test_stop_lets_the_task_end_and_it_is_not_run_again(launch, setup):
+    server, started = start_with_a_task_at_the_gate(launch, setup)
+    server.stop()
+    assert server.processes == [started["pid"]]
+    let_it_end(server)
+    wait_until(lambda: not server.processes, "the runner has left too")
+    server.start()
+    run_another(server)
+    assert_it_ran_once(server, started)
+
+
+def test_task_that_outlasts_the_grace_of_a_stop_runs_again_after_the_start(launch):
+    server, started = start_with_a_task_at_the_gate(launch, STOP_GRACE=0.5)
+    server.stop()
+    wait_until(lambda: not server.processes, "the runner was cut")
+    assert server.site.events("ended") == []
+    server.start()
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 1)
+    let_it_end(server)
+
+
+def test_server_starts_again_while_the_old_runner_is_still_busy(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    server.stop()
+    server.start()
+    run_another(server)
+    assert started["pid"] in server.runners
+    let_it_end(server)
+    assert_it_ran_once(server, started)
+
+
+def test_sigterm_stops_the_shipped_setup(launch):
+    server = launch.server(SHIPPED)
+    server.signal(server.master, signal.SIGTERM)
+    wait_until(lambda: not server.processes, "everything has ended")
+
+
+def test_waiting_tasks_survive_a_stop_in_their_order(launch):
+    server, _ = start_with_a_task_at_the_gate(launch)
+    for number in range(20):
+        server.call(ENQUEUE, "shop.tasks.ordered", [number], {})
+    server.call(ENQUEUE, "shop.tasks.ordered", ["later"], {}, using={"run_after": 1})
+    server.stop()
+    let_it_end(server)
+    server.start()
+    done = server.site.wait_for("ordered", 21)
+    assert [event["label"] for event in done if event["label"] != "later"] == list(range(20))
+
+
+# SIGKILL
+
+
+def test_task_whose_runner_is_killed_runs_again_as_its_next_attempt(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    server.kill(started["pid"])
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 2)
+    assert let_it_end(server)["pid"] == again["pid"]
+    assert "died: signal 9" in server.log
+
+
+def test_task_whose_spooler_is_killed_ends_whole(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    (spooler,) = server.spoolers
+    server.kill(spooler)
+    wait_until(lambda: server.spoolers, "the master has started another spooler")
+    run_another(server)
+    let_it_end(server)
+    assert_it_ran_once(server, started)
+
+
+@both_setups
+def test_task_whose_master_is_killed_ends_whole(launch, setup):
+    server, started = start_with_a_task_at_the_gate(launch, setup)
+    server.kill(server.master)
+    wait_until(lambda: not server.spoolers, "the spoolers leave with their master")
+    let_it_end(server)
+    wait_until(lambda: started["pid"] not in server.processes, "the runner has left")
+    server.kill_all()  # without no-orphans uWSGI leaves the web workers behind
+    server.start()
+    run_another(server)
+    assert_it_ran_once(server, started)
+
+
+def test_spooler_and_runner_killed_together_cost_an_attempt(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    for pid in (*server.spoolers, started["pid"]):
+        server.signal(pid, signal.SIGKILL)
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 2)
+    let_it_end(server)
+
+
+def test_task_runs_again_after_everything_was_killed_at_once(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    server.kill_all()
+    server.start()
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 1)
+    assert let_it_end(server)["pid"] == again["pid"]
+
+
+def test_killed_web_worker_loses_nothing_it_has_accepted(launch):
+    server, _ = start_with_a_task_at_the_gate(launch)
+    for number in range(10):
+        server.call(ENQUEUE, "shop.tasks.ordered", [number], {})
+    for pid in server.web_workers:
+        server.kill(pid)
+    let_it_end(server)
+    done = server.site.wait_for("ordered", 10)
+    assert [event["label"] for event in done] == list(range(10))
