@@ -7,7 +7,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("3.13", "6.1")]
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
-"""Where every test runs; elsewhere the unit tests, and the tasks under a real uWSGI."""
+"""Where every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
 SERVERS = ["postgresql", "mariadb"]
 SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
@@ -34,7 +34,8 @@ def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite, and where everything runs on the database servers too."""
     full = (session.python, django) in FULL
     session.install("-e", ".[uwsgi]", f"Django~={django}.0", "-r", "tests/requirements.txt")
-    session.run("pytest", "-q", *([] if full else SHORT), env={"DATABASE": "sqlite"})
+    chosen = [] if full else [*SHORT, "tests/yardstick"]
+    session.run("pytest", "-q", *chosen, env={"DATABASE": "sqlite"})
     if full:
         session.install("mysqlclient>=2.2.1")
         for server in SERVERS:

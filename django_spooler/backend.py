@@ -106,8 +106,8 @@ class SpoolerBackend(BaseTaskBackend):
         """
         if not self.supports_get_result:
             raise NotImplementedError(
-                f"Task backend {self.alias!r} keeps no results."
-                ' Set OPTIONS["RESULTS"] = "database" and migrate.'
+                "This backend does not support retrieving or refreshing results. Set"
+                f" TASKS[{self.alias!r}]['OPTIONS']['RESULTS'] = 'database' and migrate."
             )
         return results.load(result_id)
 
@@ -133,15 +133,11 @@ def _task_problem(task: AnyTask, queues: set[str]) -> str | None:
             f" {', '.join(sorted(queues))}; add it to TASKS[{task.backend!r}]['QUEUES'] or correct"
             " the name"
         )
-    priority = task.priority
-    if (
-        isinstance(priority, bool)
-        or not isinstance(priority, (int, float))
-        or int(priority) != priority
-    ):
-        return _PRIORITY_RULE
-    if not TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY:
-        return f"{_PRIORITY_RULE}; {priority} is outside"
+    if not _is_priority(task.priority):
+        return (
+            f"priority must be a whole number between {TASK_MIN_PRIORITY} and {TASK_MAX_PRIORITY}."
+            f" It is {task.priority!r}"
+        )
     if settings.USE_TZ and task.run_after is not None and timezone.is_naive(task.run_after):
         return (
             "run_after must be an aware datetime. Use django.utils.timezone.now() + timedelta(...)"
@@ -149,9 +145,13 @@ def _task_problem(task: AnyTask, queues: set[str]) -> str | None:
     return option_problem(task)
 
 
-_PRIORITY_RULE = (
-    f"priority must be a whole number between {TASK_MIN_PRIORITY} and {TASK_MAX_PRIORITY}"
-)
+def _is_priority(value: object) -> bool:
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and TASK_MIN_PRIORITY <= value <= TASK_MAX_PRIORITY
+        and int(value) == value
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,10 @@
+"""Django's own tests of task backends, run against ours.
+
+``tests/tasks`` of Django's source distribution tries the two backends Django brings: one that runs a
+task at once, one that keeps it for later. Both roles are ours too, so wherever those tests name a
+backend of Django's they get its ``understudies`` counterpart. Of what they ask, ``runner`` leaves out
+a short list, with the reason for each.
+
+The tests come with each Django from 6.0 on, and are not kept here. The backport for Django 5.2 has
+the same framework without its tests: there is nothing to run.
+"""
