@@ -20,6 +20,7 @@ from .compat import (
     TASK_MIN_PRIORITY,
     AnyTask,
     InvalidTask,
+    TaskError,
     TaskResultStatus,
     task_finished,
 )
@@ -57,8 +58,14 @@ class Call:
     def new_result(self, used_up: int) -> SpoolerResult:
         """Return the call's result as it stands after the attempts ``used_up``."""
         result = new_result(self.task, self.message)
-        workers = {attempt.attempt: attempt.worker for attempt in self.attempts}
-        result.worker_ids.extend(workers.get(number, "unknown") for number in range(1, used_up + 1))
+        latest = {attempt.attempt: attempt for attempt in self.attempts}
+        for number in range(1, used_up + 1):
+            attempt = latest.get(number)
+            result.worker_ids.append(attempt.worker if attempt else "unknown")
+            if attempt:
+                result.errors.append(
+                    TaskError(exception_class_path=attempt.exception, traceback=attempt.traceback)
+                )
         return result
 
 
@@ -168,21 +175,22 @@ def settle(
 
     It stays claimed meanwhile, so nobody runs the task again.
     """
-    attempt = result.attempts
     if isinstance(outcome, (Again, Failed)):
+        error = result.errors[-1]
         _note_attempt(
             claimed.path,
             Attempt(
-                attempt=attempt,
+                attempt=result.attempts,
                 at=time.time(),
+                exception=error.exception_class_path,
                 error=f"{type(outcome.error).__name__}: {outcome.error}",
-                traceback=as_task_error(outcome.error).traceback,
+                traceback=error.traceback,
                 worker=worker,
             ),
         )
     while True:
         try:
-            _move(spool, claimed, call, attempt, outcome)
+            _move(spool, claimed, call, result, outcome)
             break
         except FileNotFoundError:
             logger.warning("%s was taken away while its task ran", claimed.path)
@@ -199,10 +207,12 @@ def settle(
         )
 
 
-def _move(spool: Spool, claimed: Claimed, call: Call, attempt: int, outcome: Outcome) -> None:
+def _move(
+    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome
+) -> None:
     name = claimed.task_name
     if isinstance(outcome, Again):
-        later = replace(name, attempts=attempt)
+        later = replace(name, attempts=result.attempts)
         spool.schedule(claimed.path, later, claimed.place, time.time() + outcome.delay)
     elif isinstance(outcome, Repeat):
         fresh = TaskName(name.base)
@@ -213,7 +223,7 @@ def _move(spool: Spool, claimed: Claimed, call: Call, attempt: int, outcome: Out
             outcome.reason,
             identifier=call.message.id,
             task=call.message.task,
-            traceback=as_task_error(outcome.error).traceback,
+            traceback=result.errors[-1].traceback,
             place=claimed.place,
             name=claimed.name,
         )
@@ -243,10 +253,11 @@ def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = No
     task_failed.send_robust(Consumer, task_result=None, exception=error, reason=reason)
 
 
-def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
+def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker: str) -> None:
     """Count an attempt for a task whose process died, and try it again later or set it aside.
 
-    ``death`` tells how, as in "signal 9". A file that cannot be read is left to the next claim.
+    ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
+    be read is left to the next claim.
     """
     used_up = claimed.task_name.attempts
     try:
@@ -257,10 +268,10 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
         )
         return
     result = call.new_result(used_up)
-    result.worker_ids.append("unknown")
+    result.worker_ids.append(worker)
     error = TaskKilled(f"killed the process ({death})")
     policy = call.policy
-    result.errors.append(as_task_error(error))
+    result.errors.append(as_task_error(error, stack))
     outcome: Outcome
     if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
         outcome = Failed(error, f"{error} (attempt {result.attempts} of {policy.max_attempts})")
@@ -271,7 +282,7 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str) -> None:
         "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
     )
     results.save(result, call.options)
-    settle(spool, claimed, call, result, outcome, "unknown")
+    settle(spool, claimed, call, result, outcome, worker)
     if isinstance(outcome, Failed):
         task_finished.send_robust(type(call.task.get_backend()), task_result=result)
 

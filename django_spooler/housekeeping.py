@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import time
 
 from .spool.directory import Spool, names_in
@@ -16,7 +15,8 @@ def tidy(spool: Spool, *, max_age: float | None, max_count: int | None) -> None:
 
     None keeps them all. Files that never became a task are removed after an hour.
     """
-    _remove_abandoned(spool)
+    _remove_abandoned(spool, time.time() - _ABANDONED)
+    spool.discard_unfinished(time.time() - _ABANDONED)
     if max_age is None and max_count is None:
         return
     newest_first = sorted(spool.failed(), key=lambda entry: entry[2].at, reverse=True)
@@ -26,26 +26,15 @@ def tidy(spool: Spool, *, max_age: float | None, max_count: int | None) -> None:
             spool.discard(identifier)
 
 
-def _remove_abandoned(spool: Spool) -> None:
-    before = time.time() - _ABANDONED
+def _remove_abandoned(spool: Spool, before: float) -> None:
     for path in _unfinished(spool):
         with contextlib.suppress(OSError):
             if os.lstat(path).st_ctime >= before:
                 continue
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
+            os.unlink(path)
 
 
 def _unfinished(spool: Spool) -> list[str]:
-    """Return the files beside which none was ever published, and failed entries without a file."""
-    beside = [spool.path("tmp", name) for name in names_in(spool.path("tmp"))]
-    living = set(names_in(spool.path("processes")))
-    return [
-        path for path in beside if os.path.basename(path).removeprefix("trace-") not in living
-    ] + [
-        spool.path("failed", name)
-        for name in names_in(spool.path("failed"))
-        if spool.failed_entry(name) is None
-    ]
+    """Return what nobody finished in ``tmp``; a living process's last words are not of that."""
+    living = {f"words-{name}" for name in names_in(spool.path("processes"))}
+    return [spool.path("tmp", name) for name in names_in(spool.path("tmp")) if name not in living]

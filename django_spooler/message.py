@@ -55,7 +55,12 @@ class Attempt:
 
     attempt: int
     at: float
+    exception: str
+    """The class's dotted path."""
+
     error: str
+    """Its class and text in one line."""
+
     traceback: str
     worker: str
 

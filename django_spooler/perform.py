@@ -240,10 +240,11 @@ def _keep(result: SpoolerResult, options: Options) -> None:
         logger.exception("The result of task id=%s could not be kept", result.id)
 
 
-def as_task_error(error: BaseException) -> TaskError:
-    """Return the error as a result keeps it."""
+def as_task_error(error: BaseException, stack: str = "") -> TaskError:
+    """Return the error as a result keeps it; ``stack`` is one it does not have itself."""
     kind = type(error)
+    own = "".join(format_exception(error))
     return TaskError(
         exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
-        traceback="".join(format_exception(error)),
+        traceback=f"{stack}\n\n{own}" if stack else own,
     )

@@ -1,13 +1,15 @@
 """What dead processes left behind: their claimed files go back to where they are run again.
 
-A task whose process died on its own used up an attempt. One that a reload or stop cut did not: then
-no supervisor of the same generation is left alive.
+A task whose process died on its own used up an attempt. One that a reload or stop cut did not: it
+outlasted the grace of its runner, or no supervisor of the same generation is left alive. The second
+is also what a task brings about that takes a whole container with it each time, so without a word
+that the runner was told to leave it is not believed for ever.
 """
 
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .consumer import settle_killed
 from .spool.directory import ASTRAY, Spool, is_directory, names_in
@@ -18,13 +20,18 @@ from .spool.process import (
     dead,
     forget,
     parse_claimed_name,
+    read_card,
 )
 from .spool.queue import Claimed
+from .spool.words import LastWords, forget_words, last_words
 
 logger = logging.getLogger("django_spooler")
 
 SUPERVISOR_PATIENCE = 5.0
 """Seconds a dead runner is left to its own supervisor, which knows how it died."""
+
+MAX_CUTS = 20
+"""How often a task may be running when all processes of its server die at once without a word."""
 
 
 @dataclass
@@ -47,8 +54,7 @@ class Recovery:
             if card.role == SUPERVISOR:
                 forget(self.spool, card.name)
             elif card.supervisor not in supervisors or self._waited_enough(card):
-                death = "unknown signal" if card.generation in generations else None
-                self.recover(card.name, death)
+                self.recover(card.name, self._death(card, generations))
         self._adopt_unknown({card.name for card, _ in known})
 
     def recover(self, name: str, death: str | None) -> int:
@@ -57,18 +63,40 @@ class Recovery:
         ``death`` tells how it died, as in "signal 9", and costs an attempt; None is a stop or
         reload, which costs none.
         """
+        card = read_card(self.spool, name)  # to close it later would drop the lock on it
+        worker = card.worker_id if card else "unknown"
         with dead(self.spool, name) as ours:
             left = claimed_by(self.spool, name) if ours else []
+            words = last_words(self.spool, name)
             for claimed in left:
                 with contextlib.suppress(FileNotFoundError):
-                    if death is None:
-                        self.spool.make_ready(claimed.path, claimed.task_name, claimed.place)
+                    if death is not None:
+                        settle_killed(self.spool, claimed, death, words.stack, worker)
                     else:
-                        settle_killed(self.spool, claimed, death)
+                        self._put_back(claimed, words, worker)
             if ours:
                 forget(self.spool, name)
+                forget_words(self.spool, name)
         self._seen_dead.pop(name, None)
         return len(left)
+
+    def _death(self, card: Card, generations: set[str]) -> str | None:
+        """Return how a runner died whose parent cannot tell, None for a stop or reload."""
+        words = last_words(self.spool, card.name)
+        if words.outlasted_grace or (not words.cause and card.generation not in generations):
+            return None
+        return words.cause or "unknown signal"
+
+    def _put_back(self, claimed: Claimed, words: LastWords, worker: str) -> None:
+        name = claimed.task_name
+        logger.warning("%s was cut by a stop or reload, and runs again\n%s", name, words.stack)
+        if not words.was_leaving:
+            name = replace(name, cuts=name.cuts + 1)
+        if name.cuts > MAX_CUTS:
+            death = f"its server died {name.cuts} times while it ran"
+            settle_killed(self.spool, claimed, death, words.stack, worker)
+        else:
+            self.spool.make_ready(claimed.path, name, claimed.place)
 
     def _waited_enough(self, card: Card) -> bool:
         first = self._seen_dead.setdefault(card.name, time.monotonic())

@@ -24,6 +24,8 @@ from .spool.process import Card, HeldCard
 from .spool.queue import Claimed, ReadyQueue
 from .spool.schedule import Schedule
 from .spool.watch import new_watcher
+from .spool.words import forget_words, open_for_last_words, say_leaving
+from .timelimit import end_within
 
 logger = logging.getLogger("django_spooler")
 
@@ -37,7 +39,6 @@ _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
 
 _PR_SET_PDEATHSIG = 1
-_STDERR = 2
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 
@@ -51,12 +52,10 @@ class Runner:
         *,
         stop_grace: float,
         queues: list[str] | None,
-        trace_path: str,
         parent: int,
     ) -> None:
         """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
 
-        ``trace_path`` gets the stack of a task that is killed.
         ``parent`` is the supervisor's pid, known before the fork: a supervisor that dies during it
         would otherwise never be missed.
         """
@@ -64,14 +63,13 @@ class Runner:
         self._card = HeldCard(spool, card)
         self._parent = parent
         self._stop_grace = stop_grace
-        self._trace_path = trace_path
         self._leaving = False
         self._next_look = time.monotonic() + _OUTBOX_PAUSE
         self._watcher = new_watcher()
         self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
         self._schedule = Schedule(spool, self._watcher)
-        worker_id = f"{card.kind}-{socket.gethostname()}-{os.getpid()}"
-        self._consumer = Consumer(spool, worker_id, open(trace_path, "w"))
+        self._last_words = open_for_last_words(spool, card.name)
+        self._consumer = Consumer(spool, card.worker_id, self._last_words)
         self._wake_reader, self._wake_writer = socket.socketpair()
 
     def run(self) -> None:
@@ -131,8 +129,7 @@ class Runner:
 
     def _leave(self) -> None:
         """Give the card back; nothing claimed is left."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._trace_path)
+        forget_words(self._spool, self._card.card.name)
         self._card.leave()
 
     # Waiting
@@ -170,13 +167,15 @@ class Runner:
     # Leaving
 
     def _listen(self) -> None:
-        """Hear signals: TERM to leave after the task, INT to leave now. A lost parent is a TERM."""
+        """Hear the signals that mean to leave after the task. A lost parent is one of them.
+
+        INT is another: a Ctrl-C reaches every process of the terminal, and shall cut nothing.
+        """
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._leave_soon)
-        signal.signal(signal.SIGHUP, self._leave_soon)
-        signal.signal(signal.SIGINT, self._leave_now)
+        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(signum, self._leave_soon)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         self._die_of_faults()
@@ -186,18 +185,14 @@ class Runner:
         """Undo uWSGI's handlers, which end a segmentation fault with exit code 1."""
         for signum in _FAULTS:
             signal.signal(signum, signal.SIG_DFL)
-        faulthandler.enable(_STDERR)
+        faulthandler.enable(self._last_words)
 
     def _leave_soon(self, signum: int, frame: FrameType | None) -> None:
         if not self._leaving:
             self._leaving = True
             context.note_stop()
-            faulthandler.dump_traceback_later(max(self._stop_grace, 0.001), exit=True)
-
-    def _leave_now(self, signum: int, frame: FrameType | None) -> None:
-        self._put_back_leftovers()
-        self._leave()
-        os._exit(0)
+            say_leaving(self._last_words)
+            end_within(self._stop_grace, self._last_words)
 
     def _is_to_leave(self) -> bool:
         return self._leaving or os.getppid() != self._parent

@@ -21,6 +21,7 @@ from .recovery import Recovery
 from .runner import Runner
 from .spool.directory import Spool
 from .spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
+from .spool.words import LastWords, last_words
 
 logger = logging.getLogger("django_spooler")
 
@@ -33,15 +34,18 @@ _SWEEP_PAUSE = 1.0
 _TIDY_PAUSE = 60.0
 """Seconds between two rounds of housekeeping."""
 
+_MERCY = 2.0
+"""Seconds past its grace after which a runner that does not hear is killed."""
+
 
 @dataclass(slots=True)
 class _Child:
     pid: int
     name: str
-    trace_path: str
     descriptor: int | None
     """Readable once the process has ended, where the system has such descriptors."""
-    told_to_leave: bool = False
+    kill_at: float = float("inf")
+    """Seconds of ``time.monotonic``."""
 
 
 class Supervisor:
@@ -88,6 +92,8 @@ class Supervisor:
     def tick(self) -> None:
         """Bury dead runners, put back what they left, and start new ones."""
         for child in list(self._children):
+            if time.monotonic() > child.kill_at:
+                _send(child.pid, signal.SIGKILL)
             self._reap(child)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_PAUSE
@@ -105,13 +111,18 @@ class Supervisor:
             self._next_start = time.monotonic() + _RESPAWN_PAUSE
             self._leaving = self._until_empty
 
-    def leave(self, signum: int = signal.SIGTERM) -> None:
-        """Tell the runners to end after their task, or with SIGINT at once."""
+    def leave(self) -> None:
+        """Tell the runners to end after their task; what outlasts the grace is killed."""
         self._leaving = True
         for child in self._children:
-            child.told_to_leave = True
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signum)
+            child.kill_at = time.monotonic() + self._options.STOP_GRACE + _MERCY
+            _send(child.pid, signal.SIGTERM)
+
+    def leave_at_once(self) -> None:
+        """Kill the runners; their tasks run again, with no attempt used up."""
+        self.leave()
+        for child in self._children:
+            child.kill_at = 0.0
 
     def close(self) -> None:
         """Give the card back; all runners have ended."""
@@ -119,15 +130,14 @@ class Supervisor:
 
     def _start(self) -> None:
         name = new_card_name()
-        trace_path = self._spool.path("tmp", f"trace-{name}")
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            self._run_child(name, trace_path)
-        self._children.append(_Child(pid, name, trace_path, _descriptor_of(pid)))
+            self._run_child(name)
+        self._children.append(_Child(pid, name, _descriptor_of(pid)))
 
-    def _run_child(self, name: str, trace_path: str) -> None:
+    def _run_child(self, name: str) -> None:
         """Be the runner; never returns."""
         status = 1
         try:
@@ -142,7 +152,6 @@ class Supervisor:
                 card,
                 stop_grace=self._options.STOP_GRACE,
                 queues=self._queues,
-                trace_path=trace_path,
                 parent=self._card.card.pid,
             )
             runner.run_until_empty() if self._until_empty else runner.run()
@@ -166,26 +175,34 @@ class Supervisor:
         self._children.remove(child)
         if child.descriptor is not None:
             os.close(child.descriptor)
-        death = None if child.told_to_leave else _death(status, child.trace_path)
+        words = last_words(self._spool, child.name)
+        was_told = child.kill_at < float("inf")
+        death = None if was_told or words.outlasted_grace else _death(status, words)
         if death is not None:
-            logger.error("Runner %d of %s died: %s", child.pid, self._spool.directory, death)
+            logger.error(
+                "Runner %d of %s died: %s%s",
+                child.pid,
+                self._spool.directory,
+                death,
+                f"\n{words.stack}" if words.stack else "",
+            )
         if self._recovery.recover(child.name, death):
             self._next_start = 0.0  # a task killed it, so a new one has a chance
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(child.trace_path)
 
 
-def _death(status: int | None, trace_path: str) -> str | None:
+def _death(status: int | None, words: LastWords) -> str | None:
     """Return how a runner ended, None if in good order."""
     if status == 0:
         return None
-    with contextlib.suppress(OSError):
-        if os.path.getsize(trace_path):
-            return "timeout"
-    if status is None:
-        return "unknown signal"
-    code = os.waitstatus_to_exitcode(status)
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+    code = None if status is None else os.waitstatus_to_exitcode(status)
+    if code is not None and code < 0:
+        return f"signal {-code}"
+    return words.cause or ("unknown signal" if code is None else f"exit code {code}")
+
+
+def _send(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)
 
 
 def _descriptor_of(pid: int) -> int | None:

@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import IO, Any
@@ -34,18 +35,42 @@ def time_limit(seconds: float | None, name: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
+_ends: dict[str, tuple[float, IO[Any]]] = {}
+"""When this process is to end (seconds of ``time.monotonic``), and where its stack then goes."""
+
+
 @contextlib.contextmanager
 def kill_after(seconds: float | None, trace: IO[Any]) -> Iterator[None]:
-    """End this process with status 1 once ``seconds`` are over, whatever it is busy with.
+    """End this process with status 1 if the block takes more than ``seconds``, whatever it does.
 
-    The stack is written to ``trace`` first. ``faulthandler`` does it from a C thread that needs no
-    GIL, so that neither C code nor ``except: pass`` keeps the process.
+    The stack is written to ``trace`` first.
     """
     if seconds is None:
         yield
         return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
+    _ends["block"] = (time.monotonic() + seconds, trace)
+    _arm()
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        del _ends["block"]
+        _arm()
+
+
+def end_within(seconds: float, trace: IO[Any]) -> None:
+    """End this process with status 1 after ``seconds``, unless it ends before.
+
+    The stack is written to ``trace`` first. It may be called in a signal handler.
+    """
+    _ends["process"] = (time.monotonic() + seconds, trace)
+    _arm()
+
+
+def _arm() -> None:
+    """Set ``faulthandler``'s one timer to what comes first.
+
+    Its C thread needs no GIL, so neither C code nor ``except: pass`` keeps the process.
+    """
+    faulthandler.cancel_dump_traceback_later()
+    for end, file in sorted(_ends.values(), key=lambda entry: entry[0])[:1]:
+        faulthandler.dump_traceback_later(max(0.001, end - time.monotonic()), exit=True, file=file)

@@ -64,7 +64,7 @@ def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket):  # typ
     def leave(signum: int, frame: FrameType | None) -> None:
         heard.append(signum)
         for supervisor in supervisors:
-            supervisor.leave(signal.SIGTERM if len(heard) == 1 else signal.SIGINT)
+            supervisor.leave() if len(heard) == 1 else supervisor.leave_at_once()
 
     wake.setblocking(False)
     before = {signum: signal.signal(signum, leave) for signum in (signal.SIGTERM, signal.SIGINT)}

@@ -236,6 +236,9 @@ class Spool:
 
     def _new_failed_entry(self, identifier: str | None) -> str:
         if identifier and _ID.fullmatch(identifier):
+            if self.failed_entry(identifier) is None:
+                with contextlib.suppress(FileNotFoundError):
+                    self._free_failed_id(identifier)  # who made it was killed before its move
             entry = self.path("failed", identifier)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(entry)
@@ -243,6 +246,15 @@ class Spool:
         entry = self.path("failed", secrets.token_hex(16))
         os.mkdir(entry)
         return entry
+
+    def _free_failed_id(self, identifier: str) -> str:
+        """Give an entry of ``failed`` another id and return its new path.
+
+        Whatever becomes of the entry then, the task can fail again and be set aside by its own id.
+        """
+        apart = self.path("failed", secrets.token_hex(16))
+        os.rename(self.path("failed", identifier), apart)
+        return apart
 
     # The failed ones
 
@@ -270,28 +282,46 @@ class Spool:
         if entry is None:
             return False
         path, why = entry
-        name = TaskName.parse(os.path.basename(path)).base
+        name = os.path.basename(path)
         try:
-            if why.place is None:
-                os.rename(path, os.path.join(self.directory, name))
-            else:
-                ready_at = time.time_ns() // 1000
-                self.make_ready(path, TaskName(name, ready_at=ready_at), why.place)
+            apart = self._free_failed_id(identifier)
+            path = os.path.join(apart, name) if is_directory(apart) else apart
+            self._put_back(path, TaskName.parse(name).base, why.place)
         except FileNotFoundError:
             return False
-        shutil.rmtree(self.path("failed", identifier), ignore_errors=True)
+        except OSError:
+            os.rename(apart, self.path("failed", identifier))
+            raise
+        _remove_failed_entry(apart)
         return True
+
+    def _put_back(self, path: str, base: str, place: Place | None) -> None:
+        if place is None:
+            os.rename(path, os.path.join(self.directory, base))
+        else:
+            self.make_ready(path, TaskName(base, ready_at=time.time_ns() // 1000), place)
 
     def discard(self, identifier: str) -> bool:
         """Delete a failed file; False if there is none of that id."""
         if self.failed_entry(identifier) is None:
             return False
-        entry = self.path("failed", identifier)
+        try:
+            entry = self._free_failed_id(identifier)
+        except FileNotFoundError:
+            return False
         if is_directory(entry):
             shutil.rmtree(entry)
         else:
             os.unlink(entry)
         return True
+
+    def discard_unfinished(self, before: float) -> None:
+        """Remove entries of ``failed`` whose maker was killed before its move, made ``before``."""
+        for identifier in names_in(self.path("failed")):
+            entry = self.path("failed", identifier)
+            with contextlib.suppress(OSError):
+                if self.failed_entry(identifier) is None and os.lstat(entry).st_ctime < before:
+                    _remove_failed_entry(entry)
 
     # Pausing
 
@@ -308,6 +338,13 @@ class Spool:
     def paused(self) -> set[str]:
         """Return the queues that are paused; ALL_QUEUES stands for every one."""
         return set(names_in(self.path("paused")))
+
+
+def _remove_failed_entry(entry: str) -> None:
+    """Remove an entry of ``failed`` unless there is still a file in it."""
+    with contextlib.suppress(OSError):
+        Path(entry, _WHY).unlink(missing_ok=True)
+        os.rmdir(entry)
 
 
 def read_file(path: str) -> bytes:
@@ -422,13 +459,14 @@ def _rename_into(path: str, target: str) -> None:
     if os.path.lexists(target):
         _, semicolon, state = os.path.basename(target).partition(";")
         target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
-    try:
-        os.rename(path, target)
-    except FileNotFoundError:
-        if not os.path.lexists(path):
-            raise
+    while True:
+        try:
+            os.rename(path, target)
+            return
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                raise
         os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
-        os.rename(path, target)
 
 
 def _read_reason(entry: str) -> Reason:

@@ -7,8 +7,8 @@ opening the file stands behind it, as in a Maildir::
     uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2
     uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2;r=1764000900000000
 
-``a`` counts the attempts used up, ``r`` is when the task became ready (microseconds since the
-epoch), for one that waited for its time. A name of any other form is sorted first: its content
+``a`` counts the attempts used up, ``c`` how often the task was cut by the death of its whole server,
+``r`` is when the task became ready (microseconds since the epoch), for one that waited for its time. A name of any other form is sorted first: its content
 decides what becomes of it.
 """
 
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 PREFIX = "uwsgi_spoolfile_on_"
 
 _FORM = re.compile(
-    r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?", re.DOTALL
+    r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;c=(?P<cuts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?",
+    re.DOTALL,
 )
 _counter = itertools.count(1)
 
@@ -34,6 +35,7 @@ class TaskName:
 
     base: str
     attempts: int = 0
+    cuts: int = 0
     ready_at: int | None = None
 
     @classmethod
@@ -43,13 +45,19 @@ class TaskName:
             return cls(name)
         match = _FORM.fullmatch(name)
         assert match  # the base takes whatever the other groups leave
-        base, attempts, ready_at = match.groups()
-        return cls(base, int(attempts or 0), None if ready_at is None else int(ready_at))
+        base, attempts, cuts, ready_at = match.groups()
+        return cls(
+            base,
+            int(attempts or 0),
+            int(cuts or 0),
+            None if ready_at is None else int(ready_at),
+        )
 
     def __str__(self) -> str:
         attempts = f";a={self.attempts}" if self.attempts else ""
+        cuts = f";c={self.cuts}" if self.cuts else ""
         ready_at = f";r={self.ready_at}" if self.ready_at is not None else ""
-        return f"{self.base}{attempts}{ready_at}"
+        return f"{self.base}{attempts}{cuts}{ready_at}"
 
 
 def new_base() -> str:

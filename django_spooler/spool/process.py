@@ -47,6 +47,11 @@ class Card:
     since: float
     """Seconds since the epoch."""
 
+    @property
+    def worker_id(self) -> str:
+        """What results and journals call this process."""
+        return f"{self.kind}-{self.host}-{self.pid}"
+
 
 def new_card_name() -> str:
     """Return an unused name of a card."""
@@ -118,6 +123,11 @@ def cards(spool: Spool) -> Iterator[tuple[Card, bool]]:
         path = spool.path("processes", name)
         if (card := _read(path, name)) is not None:
             yield card, _is_locked(path)
+
+
+def read_card(spool: Spool, name: str) -> Card | None:
+    """Return the card of this name, None where there is none that can be read."""
+    return _read(spool.path("processes", name), name)
 
 
 @contextlib.contextmanager
