@@ -1,14 +1,8 @@
 """Background tasks and periodic jobs on the uWSGI spooler, without a broker."""
 
+from .decorators import spooler_forever, spooler_raw, spooler_task
 from .exceptions import Retry, StopSpooling
-from .tasks import (
-    SPOOL_IGNORE,
-    SPOOL_OK,
-    SPOOL_RETRY,
-    spooler_forever,
-    spooler_raw,
-    spooler_task,
-)
+from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY
 
 __all__ = [
     "SPOOL_IGNORE",
