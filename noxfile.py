@@ -28,6 +28,13 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session(python="3.12")
+def docs(session: nox.Session) -> None:
+    """Build the documentation; whatever does not resolve is an error."""
+    session.install("-r", "docs/requirements.txt", ".")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
 @nox.session
 @nox.parametrize("python,django", MATRIX)
 def tests(session: nox.Session, django: str) -> None:

@@ -26,49 +26,74 @@ class Options:
     """The options of one task backend, in the order of the reference page."""
 
     SPOOLERS: Mapping[str, str] = field(default_factory=dict)
-    """Queue name to absolute spool directory, or to ``uwsgi://host:port``."""
+    """Where the tasks of a queue go, by its name.
+
+    The place is an absolute spool directory, or ``uwsgi://host:port`` for the spooler of another
+    uWSGI. A queue that is not named goes to uWSGI's first spooler, and outside uWSGI to
+    ``<BASE_DIR>/spool``.
+    """
 
     OUTSIDE_UWSGI: str = "inline"
-    """What ``enqueue`` does where no uWSGI runs: inline, spool or error."""
+    """What ``enqueue`` does in a process that is not uWSGI: a shell, a test, ``runserver``.
+
+    ``"inline"`` runs the task at once, before ``enqueue`` returns. ``"spool"`` writes the file for
+    the spoolers that serve the directory. ``"error"`` raises ``NoSpooler``.
+    """
 
     INLINE_RAISES: bool = False
-    """Whether an inline task's error reaches the caller of ``enqueue``."""
+    """Whether the error that ended an inline task reaches the caller of ``enqueue``."""
 
     MAX_ATTEMPTS: int | None = 3
     """Tries before a task stands in ``failed``; None for no bound."""
 
     BACKOFF: float = 2.0
-    """Seconds before the second try; doubles with each further one."""
+    """Seconds before the second try; doubles with each further one.
+
+    Chance adds up to a quarter, so that tasks that failed together do not return together.
+    """
 
     BACKOFF_MAX: float = 3600.0
     """Seconds that no pause between tries exceeds."""
 
     TIMEOUT: float | None = None
-    """Seconds a task may run before TaskTimeout is raised in it."""
+    """Seconds one try may take before ``TaskTimeout`` is raised in it; None for no bound."""
 
     TIMEOUT_GRACE: float = 10.0
     """Seconds a timed out task has to end before its process is killed."""
 
     STOP_GRACE: float = 60.0
-    """Seconds a running task has to end after its spooler was stopped or reloaded."""
+    """Seconds a running task has to end after its spooler was stopped or reloaded.
+
+    One that is cut then runs again later, and has used up no attempt.
+    """
 
     ENQUEUE_ON_COMMIT: bool = True
-    """Whether ``enqueue`` inside a transaction waits for the commit."""
+    """Whether ``enqueue`` inside a transaction waits for its commit.
+
+    A task enqueued in a transaction that is rolled back then never runs. With False it is queued at
+    once, and may run before the commit.
+    """
 
     RESULTS: str | None = None
-    """None, or "database" to keep status, return value and errors of every task."""
+    """``"database"`` keeps status, return value and errors of every task in the site's database.
+
+    None keeps no results, and needs no database.
+    """
 
     SIGNED: bool = False
-    """Whether only messages signed with the site's SECRET_KEY are run."""
+    """Whether messages are signed with SECRET_KEY, and only such messages are run.
+
+    SECRET_KEY_FALLBACKS are accepted too.
+    """
 
     FSYNC: bool = False
-    """Whether a task is on the disk when ``enqueue`` returns."""
+    """Whether a task is on the disk, file and directory, when ``enqueue`` returns."""
 
     FAILED_MAX_AGE: float | None = None
     """Seconds after which a failed task is discarded; None keeps it."""
 
     FAILED_MAX_COUNT: int | None = None
-    """Number of failed tasks kept, the newest; None keeps all."""
+    """Number of failed tasks kept in each directory, the newest; None keeps all."""
 
     @classmethod
     def from_settings(cls, raw: Mapping[str, Any]) -> "Options":

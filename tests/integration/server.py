@@ -203,7 +203,7 @@ class Server:
     def start(self) -> "Server":
         """Start uWSGI and wait until it answers and all its spoolers are there."""
         for _ in range(3):
-            self.port, self.socket_port = _free_ports(2)
+            self.port, self.socket_port = free_ports(2)
             start = self.log_path.stat().st_size
             self._spawn()
             self._wait_until_up(start)
@@ -442,7 +442,8 @@ def _value(answer: dict[str, Any]) -> Any:
     return answer["value"]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:

@@ -1,0 +1,68 @@
+"""The directive ``command-line``: a section for each sub-command of ``manage.py spooler``.
+
+The text comes from the command's own parser, so it says what ``--help`` says.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from django_spooler.management.commands.spooler import Command
+
+
+class CommandLine(SphinxDirective):
+    """Lists the sub-commands with their arguments."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a section for each."""
+        return [self._section(name, parser, text) for name, parser, text in _sub_commands()]
+
+    def _section(self, name: str, parser: argparse.ArgumentParser, text: str) -> nodes.Node:
+        section = nodes.section(ids=[f"spooler-{name}"])
+        section += nodes.title("", "", nodes.literal("", f"spooler {name}"))
+        section += nodes.paragraph("", f"{text[0].upper()}{text[1:]}.")
+        if rows := [row for action in parser._actions if (row := _row(action))]:
+            section += nodes.definition_list("", *rows)
+        return section
+
+
+def _sub_commands() -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
+    parser = Command().create_parser("manage.py", "spooler")
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            texts = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, sub_parser in action.choices.items():
+                yield name, sub_parser, texts[name]
+
+
+def _row(action: argparse.Action) -> nodes.Node | None:
+    """Return one argument and what it means, None for ``--help``."""
+    if isinstance(action, argparse._HelpAction):
+        return None
+    name = " ".join(filter(None, [", ".join(action.option_strings), _value(action)]))
+    meaning = action.help or ""
+    if action.default not in (None, False, argparse.SUPPRESS):
+        meaning = f"{meaning}; default: {action.default}".removeprefix("; ")
+    return nodes.definition_list_item(
+        "",
+        nodes.term("", "", nodes.literal("", name)),
+        nodes.definition("", nodes.paragraph("", meaning)),
+    )
+
+
+def _value(action: argparse.Action) -> str:
+    if action.nargs == 0:
+        return ""
+    if action.choices:
+        return "|".join(map(str, action.choices))
+    name = action.metavar or action.dest.upper()
+    return f"{name} ..." if action.nargs in ("*", "+") else str(name)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("command-line", CommandLine)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
