@@ -78,7 +78,7 @@ class HeldCard:
         return self._spool.path("running", self.card.name)
 
     def _write(self) -> object:
-        beside = self._spool.path("tmp", f"card-{self.card.name}")
+        beside = _beside(self._spool, self.card.name)
         file = open(beside, "x", encoding="utf-8")
         json.dump(asdict(self.card), file)
         file.flush()
@@ -162,8 +162,14 @@ def forget(spool: Spool, name: str) -> None:
         pass
     except OSError:
         return
-    with contextlib.suppress(OSError):
-        os.unlink(spool.path("processes", name))
+    for path in (spool.path("processes", name), _beside(spool, name)):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _beside(spool: Spool, name: str) -> str:
+    """Return where a card is written before all may see it."""
+    return spool.path("tmp", f"card-{name}")
 
 
 def claimed_name(place: Place, name: str) -> str:

@@ -17,7 +17,11 @@ from typing import Any
 from .site.ledger import Ledger, read_ledger
 
 ROOT = Path(__file__).resolve().parents[2]
+SETUPS = {"bare": None, "shipped": ROOT / "uwsgi.ini"}
+"""The ways uWSGI is run: by name, the configuration."""
+
 SPAWNED = re.compile(r"spawned the uWSGI spooler on dir \S+ with pid (\d+)")
+_WEB_WORKER = re.compile(r"spawned uWSGI worker \d+ \((?:new )?pid: (\d+)", re.IGNORECASE)
 
 
 class Site:
@@ -222,15 +226,40 @@ class Server(Site):
             if pid in alive
         ]
 
-    def runners(self, kind: str = "uwsgi") -> list[int]:
-        """Return the living runners, as their cards say it."""
-        alive, found = set(self.processes()), []
+    def web_workers(self) -> list[int]:
+        """Return the living processes that answer requests, as the log names them."""
+        alive = set(self.processes())
+        return [
+            pid
+            for pid in map(int, _WEB_WORKER.findall(self.log.read_text(errors="replace")))
+            if pid in alive
+        ]
+
+    def children(self, pid: int) -> list[int]:
+        """Return the children of a process, from proc(5)."""
+        try:
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        return [int(child) for child in text.split()]
+
+    def cards(self) -> dict[int, dict[str, Any]]:
+        """Return the cards of the processes that serve the directory, dead ones too, by pid."""
+        found = {}
         for path in (self.tree / "processes").glob("*"):
             with contextlib.suppress(OSError, ValueError):
                 card = json.loads(path.read_text())
-                if card["role"] == "runner" and card["kind"] == kind and card["pid"] in alive:
-                    found.append(card["pid"])
+                found[card["pid"]] = card
         return found
+
+    def runners(self, kind: str = "uwsgi") -> list[int]:
+        """Return the living runners, as their cards say it."""
+        alive = set(self.processes())
+        return [
+            pid
+            for pid, card in self.cards().items()
+            if card["role"] == "runner" and card["kind"] == kind and pid in alive
+        ]
 
     def reload(self) -> None:
         """SIGHUP the master, and wait for new spoolers."""
