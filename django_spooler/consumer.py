@@ -78,6 +78,7 @@ class Consumer:
         self._worker_id = worker_id
         self._trace = trace
         self._context = contextvars.copy_context()
+        self._pid = os.getpid()
 
     def consume(self, claimed: Claimed) -> None:
         """Run one claimed task and settle its file.
@@ -118,6 +119,8 @@ class Consumer:
                     context=self._context,
                 )
         finally:
+            if os.getpid() != self._pid:
+                os._exit(0)  # a child that the task forked and let return
             database.refresh()
 
 

@@ -20,9 +20,13 @@
     └── StopSpooling            raised by a spooler_forever task that is done
 """
 
+from datetime import timedelta
+
 from django.core.exceptions import ImproperlyConfigured
 
 from .compat import InvalidTask
+
+_CENTURY = 100 * 366 * 86400
 
 
 class SpoolerError(Exception):
@@ -84,15 +88,25 @@ class TaskKilled(SpoolerError):
 class Retry(SpoolerError):
     """Raised by a task that wants another try.
 
-    ``after`` is the pause in seconds; None takes the task's own backoff. A try asked for counts
-    as an attempt, so a task that only ever retries ends in ``failed`` after ``max_attempts``.
+    ``after`` is the pause, in seconds or as a timedelta; None takes the task's own backoff. A try
+    asked for counts as an attempt, so a task that only ever retries ends in ``failed`` after
+    ``max_attempts``. Raise ValueError for a pause that is none.
     """
 
     def __init__(
-        self, message: str = "the task asked for another try", *, after: float | None = None
+        self,
+        message: str = "the task asked for another try",
+        *,
+        after: float | timedelta | None = None,
     ):
         super().__init__(message)
-        self.after = after
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        if seconds is not None and not 0 <= seconds <= _CENTURY:
+            raise ValueError(
+                f"Retry(after={after!r}): the pause is in seconds, or a timedelta, and lies between"
+                " zero and a hundred years."
+            )
+        self.after = seconds
 
 
 class StopSpooling(SpoolerError):

@@ -124,10 +124,25 @@ def decode_journal(lines: Sequence[bytes]) -> list[Attempt]:
     attempts = []
     for line in lines:
         try:
-            attempts.append(Attempt(**json.loads(line)))
+            attempt = Attempt(**json.loads(line))
         except (ValueError, TypeError, RecursionError):
             continue
+        if _is_sound(attempt):
+            attempts.append(attempt)
     return attempts
+
+
+def _is_sound(attempt: Attempt) -> bool:
+    return (
+        type(attempt.attempt) is int
+        and type(attempt.at) in (int, float)
+        and _YEAR_1 <= attempt.at < _YEAR_10000
+        and type(attempt.exception)
+        is type(attempt.error)
+        is type(attempt.traceback)
+        is type(attempt.worker)
+        is str
+    )
 
 
 def normalize_arguments(

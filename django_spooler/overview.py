@@ -6,18 +6,30 @@ Nothing here changes a file, and no file can break it: what cannot be read is to
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from .envelope import read
 from .exceptions import UnreadableTask
-from .message import Message
+from .message import Attempt, Message
 from .spool.directory import ALL_QUEUES, Place, Spool, names_in, parse_level
 from .spool.names import TaskName, order
 from .spool.process import RUNNER, Card, cards, parse_claimed_name
 
 STATES = ("ready", "running", "scheduled", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """One attempt that did not succeed."""
+
+    attempt: int
+    at: datetime
+    """When it ended."""
+    error: str
+    traceback: str
+    worker: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +51,8 @@ class Entry:
     kwargs: dict[str, Any] | None = None
     reason: str | None = None
     traceback: str | None = None
+    attempts: list[FailedAttempt] = field(default_factory=list)
+    """Every attempt that failed, oldest first; those before a ``spooler retry`` too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +159,7 @@ def _places(spool: Spool, state: str) -> Iterator[tuple[Place, str]]:
 def _entry(path: str, name: str, place: Place, state: str) -> Entry:
     base = TaskName.parse(name)
     try:
-        message, _ = read(path, signed=False)
+        message, journal = read(path, signed=False)
     except (UnreadableTask, OSError) as error:
         return Entry(
             id=base.base,
@@ -163,17 +177,27 @@ def _entry(path: str, name: str, place: Place, state: str) -> Entry:
         queue=place.queue,
         priority=place.priority,
         attempt=base.attempts,
-        **_told_by(message),
+        **_told_by(message, journal),
     )
 
 
-def _told_by(message: Message) -> dict[str, Any]:
+def _told_by(message: Message, journal: list[Attempt]) -> dict[str, Any]:
     return {
         "task": message.task,
         "enqueued_at": _utc(message.enqueued_at),
         "run_after": None if message.run_after is None else _utc(message.run_after),
         "args": message.args,
         "kwargs": message.kwargs,
+        "attempts": [
+            FailedAttempt(
+                attempt=attempt.attempt,
+                at=_utc(attempt.at),
+                error=attempt.error,
+                traceback=attempt.traceback,
+                worker=attempt.worker,
+            )
+            for attempt in journal
+        ],
     }
 
 
@@ -184,11 +208,12 @@ def _failed_entries(spool: Spool) -> Iterator[Entry]:
 
 def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
     told: dict[str, Any] = {"task": why.task}
-    attempts = 0
+    attempt = TaskName.parse(os.path.basename(path)).attempts
     if why.task is not None:
         try:
             message, journal = read(path, signed=False)
-            told, attempts = _told_by(message), len(journal)
+            told = _told_by(message, journal)
+            attempt = max([attempt, *(failed.attempt for failed in journal[-1:])])
         except (UnreadableTask, OSError):
             pass
     place = why.place
@@ -198,7 +223,7 @@ def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
         file=path,
         queue=why.queue,
         priority=None if place is None else place.priority,
-        attempt=max(attempts, TaskName.parse(os.path.basename(path)).attempts),
+        attempt=attempt,
         reason=why.reason,
         traceback=why.traceback,
         **told,

@@ -25,6 +25,7 @@ from .spool.queue import Claimed, ReadyQueue
 from .spool.schedule import Schedule
 from .spool.watch import new_watcher
 from .spool.words import forget_words, open_for_last_words, say_leaving
+from .surroundings import Surroundings
 from .timelimit import end_within
 
 logger = logging.getLogger("django_spooler")
@@ -52,15 +53,18 @@ class Runner:
         *,
         stop_grace: float,
         queues: list[str] | None,
+        home: str,
         parent: int,
     ) -> None:
         """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
 
+        ``home`` is the directory tasks run in.
         ``parent`` is the supervisor's pid, known before the fork: a supervisor that dies during it
         would otherwise never be missed.
         """
         self._spool = spool
         self._card = HeldCard(spool, card)
+        self._home = home
         self._parent = parent
         self._stop_grace = stop_grace
         self._leaving = False
@@ -74,7 +78,7 @@ class Runner:
 
     def run(self) -> None:
         """Serve until told to leave, then give the card back."""
-        self._listen()
+        self._settle_in()
         while not self._is_to_leave():
             try:
                 self._step()
@@ -87,7 +91,7 @@ class Runner:
 
     def run_until_empty(self) -> None:
         """Serve until nothing is ready any more, then give the card back."""
-        self._listen()
+        self._settle_in()
         while not self._is_to_leave() and self._step_without_wait():
             pass
         self._leave()
@@ -113,6 +117,7 @@ class Runner:
     def _consume(self, claimed: Claimed) -> None:
         try:
             self._consumer.consume(claimed)
+            self._surroundings.restore()
         except StillWritten:
             self._queue.put_back(claimed)
         except OSError:
@@ -165,6 +170,11 @@ class Runner:
                 pass
 
     # Leaving
+
+    def _settle_in(self) -> None:
+        os.chdir(self._home)
+        self._listen()
+        self._surroundings = Surroundings()
 
     def _listen(self) -> None:
         """Hear the signals that mean to leave after the task. A lost parent is one of them.

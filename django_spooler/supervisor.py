@@ -61,8 +61,12 @@ class Supervisor:
         options: Options,
         queues: list[str] | None = None,
         until_empty: bool = False,
+        home: str | None = None,
     ) -> None:
-        """``queues`` are those to serve, None for all."""
+        """``queues`` are those to serve, None for all.
+
+        ``home`` is the directory tasks run in, by default the current one.
+        """
         spool.prepare()
         self._spool = spool
         self._kind = kind
@@ -71,6 +75,7 @@ class Supervisor:
         self._options = options
         self._queues = queues
         self._until_empty = until_empty
+        self._home = home or os.getcwd()
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
         self._recovery = Recovery(spool)
         self._children: list[_Child] = []
@@ -152,6 +157,7 @@ class Supervisor:
                 card,
                 stop_grace=self._options.STOP_GRACE,
                 queues=self._queues,
+                home=self._home,
                 parent=self._card.card.pid,
             )
             runner.run_until_empty() if self._until_empty else runner.run()

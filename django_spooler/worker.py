@@ -61,6 +61,8 @@ class Worker:
         self._supervisor: Supervisor | None = None
         self._hurry_until = 0.0
         self._told_to_leave = False
+        # As web workers see it; later uWSGI's loop goes to the directory of each file it reads.
+        self._home = os.getcwd()
 
     # Setting up
 
@@ -159,7 +161,12 @@ class Worker:
         directory = self._own_directory()
         spool = Spool(directory)
         self._supervisor = Supervisor(
-            spool, "uwsgi", _generation(self._uwsgi), runners=1, options=process_options()
+            spool,
+            "uwsgi",
+            _generation(self._uwsgi),
+            runners=1,
+            options=process_options(),
+            home=self._home,
         )
         self._spool = spool
         self._watcher = new_watcher()

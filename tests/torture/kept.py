@@ -124,7 +124,7 @@ class _Torture:
 
     def hurt(self, kills: int, scale: float) -> None:
         """Enqueue in portions, and between two of them let something happen."""
-        events = [self._kill_one] * (kills * 2 // 3)  # some of them kill two
+        events = [self._kill_one] * kills
         for event, number in ((self._reload, 5), (self._stop, 3), (self._kill_master, 2)):
             events += [event] * max(1, round(number * scale))
         self._chance.shuffle(events)

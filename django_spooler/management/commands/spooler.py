@@ -120,7 +120,10 @@ class Command(BaseCommand):
 
     def do_list(self, options: dict[str, Any]) -> None:
         """Print the tasks that match."""
-        found = [asdict(entry) for entry in self._matching(options)]
+        found = [
+            {name: value for name, value in asdict(entry).items() if name != "attempts"}
+            for entry in self._matching(options)
+        ]
         if options["json"]:
             self._print_json(found)
             return
@@ -163,8 +166,16 @@ class Command(BaseCommand):
         if as_json:
             self._print_json(entry)
             return
+        attempts = entry.pop("attempts")
+        if attempts:
+            entry.pop("traceback")  # it is that of the last attempt
         for name, value in entry.items():
             self.stdout.write(f"{name:<12} {value if value is not None else '-'}")
+        for attempt in attempts:
+            self.stdout.write(
+                f"\nattempt {attempt['attempt']}, {attempt['at']:%Y-%m-%d %H:%M:%S} UTC,"
+                f" {attempt['worker']}\n{attempt['traceback'].rstrip()}"
+            )
 
     # Acting on failed tasks
 

@@ -65,7 +65,7 @@ def overrun(number: int, how: str) -> None:
     note("start", number)
     try:
         if how == "c":
-            ctypes.PyDLL(None).sleep(30)
+            sum(range(1 << 40))
         while True:
             try:
                 time.sleep(30)

@@ -1,0 +1,42 @@
+"""What a task may change around it and the next one does not find changed."""
+
+import contextlib
+import os
+import signal
+
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
+
+
+class Surroundings:
+    """The process as it is before its first task.
+
+    It holds the current directory, the umask, and what becomes of the usual signals. Environment
+    variables and what modules keep stay as a task leaves them, as in a web worker.
+    """
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a task may leave an alarm behind
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else Python cannot put uWSGI's back
+        self._handlers = [(signum, signal.getsignal(signum)) for signum in _SIGNALS]
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+        self._directory = os.getcwd()
+
+    def restore(self) -> None:
+        """Undo what a task has changed."""
+        for signum, handler in self._handlers:
+            if signal.getsignal(signum) != handler:
+                signal.signal(signum, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+        os.umask(self._umask)
+        if not _stands_in(self._directory):
+            with contextlib.suppress(OSError):
+                os.chdir(self._directory)
+
+
+def _stands_in(directory: str) -> bool:
+    try:
+        return os.getcwd() == directory
+    except OSError:  # a task may have removed the one it went to
+        return False
