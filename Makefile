@@ -1,11 +1,16 @@
-# The two commands of the README. PYTHON chooses the interpreter, PORT the demo's address.
+# The two commands of the README. PYTHON chooses the interpreter, PORT the demo's address, and
+# SERVER=uWSGI builds the demo's server from source, where SERVER=pyuwsgi installs it ready-made.
 PYTHON ?= python3
 PORT ?= 9090
+SERVER ?= pyuwsgi
 
 .PHONY: demo test docs torture
 
 demo:
-	@$(PYTHON) demo_project/start.py --port $(PORT)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	    echo 'make demo: $(PYTHON) is missing, or older than 3.10.' \
+	        'Try: apt-get install python3 python3-venv, or: make demo PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) demo_project/start.py --port '$(PORT)' --server '$(SERVER)'
 
 test:
 	@bash .ci/test

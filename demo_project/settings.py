@@ -8,7 +8,6 @@ import django
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = BASE_DIR / "var"
-SPOOL = VAR / "spool"
 
 INSTALLED_APPS = [
     "demo_project",
@@ -29,15 +28,13 @@ TASKS = {
     "default": {
         "BACKEND": "django_spooler.backend.SpoolerBackend",
         "QUEUES": ["default", "mail"],
-        # One directory for both queues, so that manage.py outside uWSGI
-        # looks at the queue that the site's spoolers work through.
-        "OPTIONS": {"SPOOLERS": {"default": str(SPOOL), "mail": str(SPOOL)}},
     }
 }
 
 
 def read_or_make_secret(path: Path) -> str:
     """Return the site's secret, made at the first start and readable by us alone."""
+    path.parent.mkdir(exist_ok=True)
     try:
         with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as new:
             new.write(secrets.token_urlsafe(50))

@@ -302,6 +302,17 @@ def _wsgi_module(uwsgi: ModuleType) -> str | None:
     return None
 
 
+def _obey_signals_during_the_start(uwsgi: ModuleType) -> None:
+    """Let SIGINT, and SIGTERM where it means a stop, end a master that is not yet in its loop.
+
+    Before it sets its own handlers there, uWSGI ignores SIGTERM, and SIGINT only sets a mark of
+    Python's that nobody reads: Ctrl-C in the first second was lost, and the server came up.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "die-on-term" in uwsgi.opt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _install() -> None:
     uwsgi = uwsgi_module()
     if uwsgi is None:
@@ -309,6 +320,8 @@ def _install() -> None:
             "django_spooler.worker works only inside uWSGI (import = django_spooler.worker)."
             " Elsewhere run: python manage.py spooler work"
         )
+    if not uwsgi.worker_id() and not uwsgi.i_am_the_spooler():
+        _obey_signals_during_the_start(uwsgi)
     _set_up_site(uwsgi)
     Worker(uwsgi).install()
 

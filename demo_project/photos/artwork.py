@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 1200, 900
 def paint(seed: int) -> bytes:
     """Return a JPEG of a landscape that the seed decides."""
     chance = random.Random(seed)
-    hue = chance.random()
+    hue = chance.uniform(0.48, 1.1)  # from teal over violet to orange
     image = _sky(hue)
     _sun(image, chance, hue)
     for layer in range(5):

@@ -70,11 +70,15 @@ def count_view(photo_id: int) -> None:
 def paint(request: HttpRequest) -> HttpResponse:
     """Have pictures painted, for a visitor who has none at hand."""
     for _ in range(3):
-        seed = random.randrange(10_000)
-        with transaction.atomic():
-            photo = Photo.objects.create(title=f"Landscape no. {seed}")
-            paint_picture.enqueue(photo.pk, seed)
+        have_painted(random.randrange(10_000))
     return redirect("wall")
+
+
+def have_painted(seed: int) -> None:
+    """Put a picture on the wall that a task will paint."""
+    with transaction.atomic():
+        photo = Photo.objects.create(title=f"Landscape no. {seed}")
+        paint_picture.enqueue(photo.pk, seed)
 
 
 @require_POST

@@ -78,7 +78,6 @@ class Site:
         )
         self.gates = self.directory / "gates"
         self.gates.mkdir()
-        (self.directory / "var").mkdir()  # where the shipped configuration has its spool
         self.spool = self.directory / "spool"
         self.write_settings(settings)
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
@@ -191,7 +190,7 @@ class Server:
     @property
     def spool(self) -> Path:
         """Its spool directory."""
-        return self.site.directory / ("var/spool" if self.setup.ini else "spool")
+        return self.site.spool
 
     @property
     def log(self) -> str:
@@ -327,7 +326,7 @@ class Server:
     @property
     def processes(self) -> list[int]:
         """Every living process of this server, orphans too: all of the sessions it was made in."""
-        return sorted(pid for pid, session in _living_sessions() if session in self._sessions)
+        return sorted(pid for pid, session in living_sessions() if session in self._sessions)
 
     @property
     def master(self) -> int:
@@ -451,7 +450,7 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-def _living_sessions() -> Iterator[tuple[int, int]]:
+def living_sessions() -> Iterator[tuple[int, int]]:
     """Yield the pid of each living process and its session, from proc(5)."""
     for name in os.listdir("/proc"):
         if name.isdigit() and (fields := _stat(int(name))) and fields[0] not in "ZX":
