@@ -1,6 +1,7 @@
 """The task backend: what ``TASKS = {"default": {"BACKEND": ...}}`` names."""
 
 import inspect
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from . import executors, results
@@ -24,11 +26,13 @@ from .compat import (
     task_enqueued,
 )
 from .conf import Options, queue_problem
-from .exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
+from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
 from .message import Message, normalize_arguments
 from .result import new_result
 from .tasks import SpoolerTask, option_problem, register, waits_for_commit
+
+logger = logging.getLogger("django_spooler")
 
 
 class SpoolerBackend(BaseTaskBackend):
@@ -84,13 +88,27 @@ class SpoolerBackend(BaseTaskBackend):
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)
-        put = partial(self._put, executor, job)
         with results.kept(job.result, self.spooler_options):
-            if waits_for_commit(task, self.spooler_options):
-                _after_commits(put)
+            if waits_for_commit(task, self.spooler_options) and (waiting := _in_transactions()):
+                _after_commits(waiting, partial(self._put_after_commit, executor, job))
             else:
-                put()
+                self._put(executor, job)
         return job.result
+
+    def _put_after_commit(self, executor: executors.Executor, job: Job) -> None:
+        """Queue a call whose transaction is committed: too late to roll anything back."""
+        name = f"{job.message.task} id={job.message.id}"
+        try:
+            self._put(executor, job)
+        except EnqueueError as error:
+            if job.options.RESULTS:
+                # The committed row tells of it, and a runner queues it later.
+                logger.exception("Task %s is committed, but not queued yet", name)
+                return
+            raise type(error)(
+                f"The transaction is committed, but its task {name} is not queued, nor is what the"
+                f" transaction enqueued after it: {error}"
+            ) from error
 
     def _put(self, executor: executors.Executor, job: Job) -> None:
         def enqueued() -> None:
@@ -191,19 +209,20 @@ def _timestamp(run_after: datetime | None) -> float | None:
     return None if run_after is None else run_after.timestamp()
 
 
-def _after_commits(put: Callable[[], None]) -> None:
-    """Call ``put`` once every transaction this thread is in has been committed.
-
-    One that is rolled back never says so, and then ``put`` is never called.
-    """
-    waiting = [
+def _in_transactions() -> list[BaseDatabaseWrapper]:
+    """Return the connections of this thread that are in a transaction."""
+    return [
         connection
         for connection in connections.all(initialized_only=True)
         if connection.in_atomic_block
     ]
-    if not waiting:
-        put()
-        return
+
+
+def _after_commits(waiting: list[BaseDatabaseWrapper], put: Callable[[], None]) -> None:
+    """Call ``put`` once the transactions of all ``waiting`` connections have been committed.
+
+    One that is rolled back never says so, and then ``put`` is never called.
+    """
     aliases = {connection.alias for connection in waiting}
 
     def committed(alias: str) -> None:

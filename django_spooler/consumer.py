@@ -25,13 +25,14 @@ from .compat import (
     task_finished,
 )
 from .conf import Options, queue_problem
+from .descriptors import Descriptors
 from .envelope import read
 from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
 from .message import Attempt, Message, encode_attempt
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
 from .result import SpoolerResult, new_result
 from .signals import task_failed
-from .spool.directory import Place, Spool, read_settled
+from .spool.directory import Place, Spool, is_gone, read_settled
 from .spool.names import TaskName
 from .spool.queue import Claimed
 from .tasks import Policy, find_task, policy_of
@@ -79,6 +80,7 @@ class Consumer:
         self._trace = trace
         self._context = contextvars.copy_context()
         self._pid = os.getpid()
+        self.descriptors = Descriptors()
 
     def consume(self, claimed: Claimed) -> None:
         """Run one claimed task and settle its file.
@@ -109,7 +111,7 @@ class Consumer:
             else kill_after(timeout + call.options.TIMEOUT_GRACE, self._trace)
         )
         try:
-            with bound:
+            with bound, self.descriptors.kept_back():
                 return perform(
                     call.task,
                     result,
@@ -179,28 +181,21 @@ def settle(
     It stays claimed meanwhile, so nobody runs the task again.
     """
     if isinstance(outcome, (Again, Failed)):
-        error = result.errors[-1]
-        _note_attempt(
-            claimed.path,
-            Attempt(
-                attempt=result.attempts,
-                at=time.time(),
-                exception=error.exception_class_path,
-                error=f"{type(outcome.error).__name__}: {outcome.error}",
-                traceback=error.traceback,
-                worker=worker,
-            ),
-        )
+        _note_attempt(claimed.path, _attempt_of(result, outcome, worker))
     while True:
         try:
             _move(spool, claimed, call, result, outcome)
             break
-        except FileNotFoundError:
-            logger.warning("%s was taken away while its task ran", claimed.path)
-            break
         except OSError:
+            if is_gone(claimed.path):
+                logger.warning("%s was taken away while its task ran", claimed.path)
+                break
             logger.exception("%s is done but cannot be moved yet", claimed.path)
             time.sleep(_SETTLE_PAUSE)
+    _announce_failure(result, outcome)
+
+
+def _announce_failure(result: SpoolerResult, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
         task_failed.send_robust(
             type(result.task.get_backend()),
@@ -260,7 +255,8 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker
     """Count an attempt for a task whose process died, and try it again later or set it aside.
 
     ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
-    be read is left to the next claim.
+    be read is left to the next claim. Raise OSError, with the file still in its place, where it
+    cannot be moved.
     """
     used_up = claimed.task_name.attempts
     try:
@@ -275,17 +271,21 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker
     error = TaskKilled(f"killed the process ({death})")
     policy = call.policy
     result.errors.append(as_task_error(error, stack))
-    outcome: Outcome
+    outcome: Again | Failed
     if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
         outcome = Failed(error, f"{error} (attempt {result.attempts} of {policy.max_attempts})")
         result.set(status=TaskResultStatus.FAILED)
     else:
         outcome = Again(error, backoff(policy, result.attempts))
+    attempt = _attempt_of(result, outcome, worker)
+    if not any(attempt.is_same(noted) for noted in call.attempts):  # else the move failed before
+        _note_attempt(claimed.path, attempt)
+    _move(spool, claimed, call, result, outcome)
     logger.error(
         "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
     )
     results.save(result, call.options)
-    settle(spool, claimed, call, result, outcome, worker)
+    _announce_failure(result, outcome)
     if isinstance(outcome, Failed):
         task_finished.send_robust(type(call.task.get_backend()), task_result=result)
 
@@ -303,9 +303,22 @@ def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:
         spool.schedule(claimed.path, later, claimed.place, time.time() + _SETTLE_PAUSE)
 
 
+def _attempt_of(result: SpoolerResult, outcome: Again | Failed, worker: str) -> Attempt:
+    error = result.errors[-1]
+    return Attempt(
+        attempt=result.attempts,
+        at=time.time(),
+        exception=error.exception_class_path,
+        error=f"{type(outcome.error).__name__}: {outcome.error}",
+        traceback=error.traceback,
+        worker=worker,
+    )
+
+
 def _note_attempt(path: str, attempt: Attempt) -> None:
     try:
         with open(path, "ab") as file:
-            file.write(encode_attempt(attempt))
+            # On a line of its own: a full disk, or a death, may have cut the one before.
+            file.write(b"\n" + encode_attempt(attempt))
     except OSError:
         logger.exception("The attempt could not be noted in %s", path)

@@ -1,7 +1,11 @@
 """Database connections in a process that was forked, and between two tasks."""
 
+import logging
+
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger("django_spooler")
 
 _inherited: list[BaseDatabaseWrapper] = []
 """Kept for ever: even a driver's destructor would speak on the other process's socket."""
@@ -20,10 +24,15 @@ def refresh() -> None:
     A transaction that a task left open is rolled back with its connection; CONN_MAX_AGE is kept to.
     """
     for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block or _is_manual(connection):
-            _abandon(connection)
-        else:
-            connection.close_if_unusable_or_obsolete()
+        try:
+            if connection.in_atomic_block or _is_manual(connection):
+                _abandon(connection)
+            else:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:  # a task's end must not hang on how its connection ends
+            logger.exception("Database connection %r could not be closed", connection.alias)
+            _inherited.append(connection)
+            del connections[connection.alias]
         connection.queries_log.clear()
 
 

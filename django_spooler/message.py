@@ -64,6 +64,10 @@ class Attempt:
     traceback: str
     worker: str
 
+    def is_same(self, other: "Attempt") -> bool:
+        """Tell whether both note the same end of the same try."""
+        return (self.attempt, self.worker, self.error) == (other.attempt, other.worker, other.error)
+
 
 def encode(message: Message, *, signed: bool) -> bytes:
     """Return the message's line, signed with SECRET_KEY if ``signed``."""

@@ -182,7 +182,7 @@ def _note_start(result: SpoolerResult, options: Options, worker_id: str) -> None
     result.set(
         status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
     )
-    _keep(result, options)
+    results.save(result, options)
     if first:
         task_started.send_robust(type(result.task.get_backend()), task_result=result)
 
@@ -192,12 +192,12 @@ def _note_success(
 ) -> Outcome:
     if isinstance(outcome, Repeat):
         result.set(status=TaskResultStatus.READY)
-        _keep(result, options)
+        results.save(result, options)
         return outcome
     result.set(
         status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
     )
-    _keep(result, options)
+    results.save(result, options)
     task_finished.send_robust(type(result.task.get_backend()), task_result=result)
     return outcome
 
@@ -209,7 +209,7 @@ def _note_error(
     result.errors.append(as_task_error(outcome.error))
     if isinstance(outcome, Again):
         result.set(status=TaskResultStatus.READY)
-        _keep(result, options)
+        results.save(result, options)
         logger.warning(
             "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
             result.id,
@@ -227,17 +227,9 @@ def _note_error(
         )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
-    _keep(result, options)
+    results.save(result, options)
     task_finished.send_robust(type(result.task.get_backend()), task_result=result)
     return outcome
-
-
-def _keep(result: SpoolerResult, options: Options) -> None:
-    """Save the result; where that fails, the task's own end stands all the same."""
-    try:
-        results.save(result, options)
-    except Exception:
-        logger.exception("The result of task id=%s could not be kept", result.id)
 
 
 def as_task_error(error: BaseException, stack: str = "") -> TaskError:

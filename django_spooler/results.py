@@ -1,5 +1,6 @@
 """Results in the site's database: only with ``RESULTS = "database"``."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ from .conf import Options
 from .exceptions import EnqueueError, UnknownTask
 from .result import SpoolerResult
 from .tasks import find_task
+
+logger = logging.getLogger("django_spooler")
 
 
 @contextmanager
@@ -49,22 +52,32 @@ def published(result: SpoolerResult, options: Options) -> None:
 
 
 def save(result: SpoolerResult, options: Options) -> None:
-    """Bring what changed of a result to the database."""
-    if options.RESULTS:
-        from .models import TaskRecord
+    """Bring what changed of a result to the database.
 
-        TaskRecord.objects.filter(id=result.id).update(
-            status=result.status,
-            started_at=result.started_at,
-            finished_at=result.finished_at,
-            last_attempted_at=result.last_attempted_at,
-            worker_ids=result.worker_ids,
-            errors=[
-                {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
-                for error in result.errors
-            ],
-            return_value=result._return_value,
-        )
+    Where that fails it is logged, and the task's own end stands all the same.
+    """
+    if options.RESULTS:
+        try:
+            _update(result)
+        except Exception:
+            logger.exception("The result of task id=%s could not be kept", result.id)
+
+
+def _update(result: SpoolerResult) -> None:
+    from .models import TaskRecord
+
+    TaskRecord.objects.filter(id=result.id).update(
+        status=result.status,
+        started_at=result.started_at,
+        finished_at=result.finished_at,
+        last_attempted_at=result.last_attempted_at,
+        worker_ids=result.worker_ids,
+        errors=[
+            {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
+            for error in result.errors
+        ],
+        return_value=result._return_value,
+    )
 
 
 def load(result_id: str) -> AnyTaskResult:

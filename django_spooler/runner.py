@@ -5,6 +5,7 @@ stop of the server then cuts nothing.
 """
 
 import contextlib
+import errno
 import faulthandler
 import logging
 import os
@@ -76,31 +77,36 @@ class Runner:
         self._consumer = Consumer(spool, card.worker_id, self._last_words)
         self._wake_reader, self._wake_writer = socket.socketpair()
 
-    def run(self) -> None:
-        """Serve until told to leave, then give the card back."""
+    def run(self, *, until_empty: bool = False) -> None:
+        """Serve until told to leave, or until nothing is ready, then give the card back.
+
+        A process whose descriptors are used up leaves too: only a fresh one has any.
+        """
         self._settle_in()
-        while not self._is_to_leave():
+        while not self._is_to_leave() and not self._consumer.descriptors.used_up:
             try:
-                self._step()
-            except OSError:
+                if not self._step():
+                    if until_empty:
+                        break
+                    self._wait()
+            except OSError as error:
                 logger.exception("Spool directory %s makes trouble", self._spool.directory)
-                self._put_back_leftovers()
-                self._rest(_TROUBLE_PAUSE)
+                if error.errno == errno.EMFILE:
+                    break
+                self._get_over_trouble()
         self._put_back_leftovers()
         self._leave()
 
-    def run_until_empty(self) -> None:
-        """Serve until nothing is ready any more, then give the card back."""
-        self._settle_in()
-        while not self._is_to_leave() and self._step_without_wait():
-            pass
-        self._leave()
+    def _get_over_trouble(self) -> None:
+        """Let nothing be forgotten that was at hand when a call failed; try again in a moment."""
+        with contextlib.suppress(OSError):
+            self._card.keep()
+        self._put_back_leftovers()
+        self._schedule.relist()
+        self._queue.relist()
+        self._rest(_TROUBLE_PAUSE)
 
-    def _step(self) -> None:
-        if not self._step_without_wait():
-            self._wait()
-
-    def _step_without_wait(self) -> bool:
+    def _step(self) -> bool:
         """Run one task; tell whether there may be more."""
         changed = self._watcher.changed()
         if changed:
@@ -128,8 +134,8 @@ class Runner:
 
     def _put_back_leftovers(self) -> None:
         """Return what is claimed and not settled; no task runs while this is called."""
-        for claimed in claimed_by(self._spool, self._card.card.name):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # then the supervisor does it
+            for claimed in claimed_by(self._spool, self._card.card.name):
                 self._spool.make_ready(claimed.path, claimed.task_name, claimed.place)
 
     def _leave(self) -> None:

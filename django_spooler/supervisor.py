@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from . import database
 from .conf import Options
+from .exceptions import SpoolerError
 from .housekeeping import tidy
 from .recovery import Recovery
 from .runner import Runner
@@ -79,6 +80,8 @@ class Supervisor:
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
         self._recovery = Recovery(spool)
         self._children: list[_Child] = []
+        self._dead: dict[str, str | None] = {}
+        """How each runner died, None if in good order, until what it left is put back."""
         self._next_start = 0.0
         self._next_sweep = 0.0
         self._next_tidying = 0.0
@@ -100,21 +103,17 @@ class Supervisor:
             if time.monotonic() > child.kill_at:
                 _send(child.pid, signal.SIGKILL)
             self._reap(child)
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + _SWEEP_PAUSE
-            self._recovery.sweep()
-        if time.monotonic() >= self._next_tidying:
-            self._next_tidying = time.monotonic() + _TIDY_PAUSE
-            tidy(
-                self._spool,
-                max_age=self._options.FAILED_MAX_AGE,
-                max_count=self._options.FAILED_MAX_COUNT,
-            )
-        if not self._leaving and time.monotonic() >= self._next_start:
-            while len(self._children) < self._runners:
-                self._start()
-            self._next_start = time.monotonic() + _RESPAWN_PAUSE
-            self._leaving = self._until_empty
+        try:
+            if time.monotonic() >= self._next_sweep:
+                self._next_sweep = time.monotonic() + _SWEEP_PAUSE
+                self._sweep()
+            if not self._leaving and time.monotonic() >= self._next_start:
+                self._next_start = time.monotonic() + _RESPAWN_PAUSE
+                while len(self._children) < self._runners:
+                    self._start()
+                self._leaving = self._until_empty
+        except (OSError, SpoolerError):
+            logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
     def leave(self) -> None:
         """Tell the runners to end after their task; what outlasts the grace is killed."""
@@ -132,6 +131,21 @@ class Supervisor:
     def close(self) -> None:
         """Give the card back; all runners have ended."""
         self._card.leave()
+
+    def _sweep(self) -> None:
+        self._card.keep()
+        for name, death in list(self._dead.items()):
+            if self._recovery.recover(name, death):
+                self._next_start = 0.0  # a task killed it, so a new one has a chance
+            del self._dead[name]
+        self._recovery.sweep()
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + _TIDY_PAUSE
+            tidy(
+                self._spool,
+                max_age=self._options.FAILED_MAX_AGE,
+                max_count=self._options.FAILED_MAX_COUNT,
+            )
 
     def _start(self) -> None:
         name = new_card_name()
@@ -160,7 +174,7 @@ class Supervisor:
                 home=self._home,
                 parent=self._card.card.pid,
             )
-            runner.run_until_empty() if self._until_empty else runner.run()
+            runner.run(until_empty=self._until_empty)
             status = 0
         except BaseException:
             logger.exception("A runner of %s ends on an error of its own", self._spool.directory)
@@ -192,8 +206,8 @@ class Supervisor:
                 death,
                 f"\n{words.stack}" if words.stack else "",
             )
-        if self._recovery.recover(child.name, death):
-            self._next_start = 0.0  # a task killed it, so a new one has a chance
+        self._dead[child.name] = death
+        self._next_sweep = 0.0
 
 
 def _death(status: int | None, words: LastWords) -> str | None:

@@ -148,32 +148,36 @@ class Worker:
         until = time.monotonic() + SLICE
         if self._supervisor is None:
             self._start()
-        while True:
+        while self._supervisor is not None:
             self._tend()
             left = until - time.monotonic()
             if left <= 0 or time.monotonic() < self._hurry_until:
                 return
-            assert self._supervisor is not None
             self._watcher.wait(left, self._wake_reader.fileno(), *self._supervisor.descriptors)
             _drain(self._wake_reader)
 
     def _start(self) -> None:
-        directory = self._own_directory()
-        spool = Spool(directory)
-        self._supervisor = Supervisor(
-            spool,
-            "uwsgi",
-            _generation(self._uwsgi),
-            runners=1,
-            options=process_options(),
-            home=self._home,
-        )
-        self._spool = spool
+        """Become a supervisor; where the directory does not allow it, a later pass tries again."""
+        self._spool = Spool(self._own_directory())
+        try:
+            supervisor = Supervisor(
+                self._spool,
+                "uwsgi",
+                _generation(self._uwsgi),
+                runners=1,
+                options=process_options(),
+                home=self._home,
+            )
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s cannot be served yet", self._spool.directory)
+            time.sleep(SLICE)
+            return
         self._watcher = new_watcher()
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        self._supervisor = supervisor
 
     def _tend(self) -> None:
         assert self._supervisor is not None
@@ -183,11 +187,11 @@ class Worker:
             hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
             if self._scanned.sweep():
                 self._hurry_until = time.monotonic() + _HURRY
-            self._supervisor.tick()
         except (SpoolerError, OSError):
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
             time.sleep(SLICE)
             self._prepare(self._spool.directory)
+        self._supervisor.tick()
         if self._is_orphan():
             os._exit(0)  # the runner hears of it, ends its task and leaves too
         if self._told_to_leave:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
-from ..spool.directory import Spool, set_due, sync_directory
+from ..spool.directory import Spool, set_due
 from ..spool.packet import encode
 from .base import MARK, Job
 
@@ -29,21 +29,25 @@ class UwsgiExecutor:
     """Lets uWSGI write the file into our tree, which its own loop does not scan.
 
     ``uwsgi.spool`` takes a path as ``priority``, makes its last directory and writes the file
-    there; ``body`` has no 64 KiB limit. Source: ``uwsgi_spool_request`` in ``core/spooler.c``.
+    there; ``body`` has no 64 KiB limit. It shows the file before it is whole, so one that is to
+    be on the disk first (``FSYNC``) is published by us. Source: ``uwsgi_spool_request`` in
+    ``core/spooler.c``.
     """
 
     def __init__(self, uwsgi: ModuleType, directory: str) -> None:
         self._uwsgi = uwsgi
         self._directory = directory
+        self._own = Spool(directory)
 
     def put(self, job: Job, enqueued: Callable[[], object]) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
         due = job.due(time.time())
-        path = self._spool(job, due)
-        if due is not None:
-            _set_exact_time(path, due)
         if job.options.FSYNC:
-            _sync(path)
+            self._own.publish(encode(MARK, job.body), job.place, due=due, fsync=True)
+        else:
+            path = self._spool(job, due)
+            if due is not None:
+                _set_exact_time(path, due)
         enqueued()
 
     def _spool(self, job: Job, due: float | None) -> str:
@@ -64,7 +68,8 @@ class UwsgiExecutor:
             return os.fsdecode(self._uwsgi.spool(variables))
         except ValueError:
             # It tells no cause, only its log does. Our own writer either succeeds or knows.
-            return Spool(self._directory).publish(encode(MARK, body), place, due=due)
+            _known_parents.clear()
+            return self._own.publish(encode(MARK, body), place, due=due)
 
     def _make_parent(self, target: str) -> None:
         parent = os.path.join(self._directory, os.path.dirname(target))
@@ -74,16 +79,6 @@ class UwsgiExecutor:
 
 
 def _set_exact_time(path: str, due: float) -> None:
-    with contextlib.suppress(FileNotFoundError):  # already on its way
+    # It may be on its way already; and uWSGI has set the time, up to a second later.
+    with contextlib.suppress(OSError):
         set_due(path, due)
-
-
-def _sync(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):  # already done
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    with contextlib.suppress(FileNotFoundError):
-        sync_directory(os.path.dirname(path))

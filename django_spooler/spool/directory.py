@@ -131,20 +131,26 @@ class Spool:
 
     def prepare(self) -> None:
         """Make the tree. Raise SpoolUnavailable where that cannot be done."""
-        try:
-            for state in _STATES:
-                os.makedirs(self.path(state), mode=0o750, exist_ok=True)
-        except OSError as error:
-            raise self.unavailable(error) from error
+        with self._explained():
+            self.make_tree()
 
-    def unavailable(self, error: OSError) -> SpoolUnavailable:
-        """Return the exception that tells what ``error`` means for this directory."""
-        cause = error.strerror or str(error)
-        remedy = _REMEDIES.get(error.errno or 0, "Run: python manage.py spooler status")
-        return SpoolUnavailable(
-            f"Spool directory {self.directory} took no task: {cause} ({error.filename or self.tree})."
-            f" {remedy}."
-        )
+    def make_tree(self) -> None:
+        """Make the tree. Raise OSError where that cannot be done."""
+        for state in _STATES:
+            os.makedirs(self.path(state), mode=0o750, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Tell of an error of the system in the block what it means for this directory."""
+        try:
+            yield
+        except OSError as error:
+            cause = error.strerror or str(error)
+            remedy = _REMEDIES.get(error.errno or 0, "Run: python manage.py spooler status")
+            raise SpoolUnavailable(
+                f"Spool directory {self.directory} cannot be used: {cause}"
+                f" ({error.filename or self.tree}). {remedy}."
+            ) from error
 
     # Putting in
 
@@ -154,27 +160,46 @@ class Spool:
         """Write a task's file whole, then make it visible; return its path.
 
         ``due`` is in seconds since the epoch; None is at once. Raise SpoolUnavailable and leave
-        nothing behind where the directory does not take it.
+        nothing behind where the directory does not take it. With ``fsync`` the file and every
+        directory that leads to it are on the disk then.
         """
         base = new_base()
         directory = place.ready if due is None else place.scheduled(due)
         beside, target = self.path("tmp", base), os.path.join(self.directory, directory, base)
-        try:
-            self._write(beside, content, due, fsync)
-            _rename_into(beside, target)
+        with self._explained():
+            try:
+                self._write(beside, content, due, fsync)
+                target = _rename_into(beside, target)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(beside)
+                raise
             if fsync:
-                sync_directory(os.path.dirname(target))
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise self.unavailable(error) from error
+                self._make_durable(target)
         return target
+
+    def _make_durable(self, path: str) -> None:
+        """Bring a new file's entry to the disk, or take the file back.
+
+        One that is claimed meanwhile is on its way: the sync of the directory it stood in covers
+        the move out of it.
+        """
+        try:
+            directory = os.path.dirname(path)
+            _sync_directory(directory)
+            while directory != self.directory:
+                directory = os.path.dirname(directory)
+                _sync_directory(directory)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                raise
 
     def _write(self, path: str, content: bytes, due: float | None, fsync: bool) -> None:
         try:
             file = open(path, "xb", buffering=0)
         except FileNotFoundError:
-            self.prepare()
+            self.make_tree()
             file = open(path, "xb", buffering=0)
         with file:
             view = memoryview(content)
@@ -230,11 +255,12 @@ class Spool:
         try:
             os.rename(path, os.path.join(entry, old_name + ";" if old_name == _WHY else old_name))
         except OSError:
-            shutil.rmtree(entry, ignore_errors=True)
+            _remove_failed_entry(entry)
             raise
         return os.path.basename(entry)
 
     def _new_failed_entry(self, identifier: str | None) -> str:
+        os.makedirs(self.path("failed"), mode=0o750, exist_ok=True)
         if identifier and _ID.fullmatch(identifier):
             if self.failed_entry(identifier) is None:
                 with contextlib.suppress(FileNotFoundError):
@@ -277,21 +303,28 @@ class Spool:
         return None
 
     def retry(self, identifier: str) -> bool:
-        """Put a failed file back to where it stood, its attempts reset; False if it is gone."""
-        entry = self.failed_entry(identifier)
-        if entry is None:
-            return False
-        path, why = entry
-        name = os.path.basename(path)
-        try:
-            apart = self._free_failed_id(identifier)
+        """Put a failed file back to where it stood, its attempts reset; False if it is gone.
+
+        Raise SpoolUnavailable where the directory does not allow it.
+        """
+        with self._explained():
+            entry = self.failed_entry(identifier)
+            if entry is None:
+                return False
+            path, why = entry
+            name = os.path.basename(path)
+            try:
+                apart = self._free_failed_id(identifier)
+            except FileNotFoundError:
+                return False
             path = os.path.join(apart, name) if is_directory(apart) else apart
-            self._put_back(path, TaskName.parse(name).base, why.place)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            os.rename(apart, self.path("failed", identifier))
-            raise
+            try:
+                self._put_back(path, TaskName.parse(name).base, why.place)
+            except OSError as error:
+                os.rename(apart, self.path("failed", identifier))
+                if isinstance(error, FileNotFoundError):
+                    return False
+                raise
         _remove_failed_entry(apart)
         return True
 
@@ -302,17 +335,21 @@ class Spool:
             self.make_ready(path, TaskName(base, ready_at=time.time_ns() // 1000), place)
 
     def discard(self, identifier: str) -> bool:
-        """Delete a failed file; False if there is none of that id."""
-        if self.failed_entry(identifier) is None:
-            return False
-        try:
-            entry = self._free_failed_id(identifier)
-        except FileNotFoundError:
-            return False
-        if is_directory(entry):
-            shutil.rmtree(entry)
-        else:
-            os.unlink(entry)
+        """Delete a failed file; False if there is none of that id.
+
+        Raise SpoolUnavailable where the directory does not allow it.
+        """
+        with self._explained():
+            if self.failed_entry(identifier) is None:
+                return False
+            try:
+                entry = self._free_failed_id(identifier)
+            except FileNotFoundError:
+                return False
+            if is_directory(entry):
+                shutil.rmtree(entry)
+            else:
+                os.unlink(entry)
         return True
 
     def discard_unfinished(self, before: float) -> None:
@@ -327,13 +364,15 @@ class Spool:
 
     def pause(self, queue: str | None = None) -> None:
         """Let no process claim from the queue, or from any, until ``resume``; survives restarts."""
-        self.prepare()
-        Path(self.path("paused", queue or ALL_QUEUES)).touch()
+        with self._explained():
+            self.make_tree()
+            Path(self.path("paused", queue or ALL_QUEUES)).touch()
 
     def resume(self, queue: str | None = None) -> None:
         """Let the queue be worked on again; without a name, every queue."""
-        for name in names_in(self.path("paused")) if queue is None else [queue]:
-            Path(self.path("paused", name)).unlink(missing_ok=True)
+        with self._explained():
+            for name in names_in(self.path("paused")) if queue is None else [queue]:
+                Path(self.path("paused", name)).unlink(missing_ok=True)
 
     def paused(self) -> set[str]:
         """Return the queues that are paused; ALL_QUEUES stands for every one."""
@@ -427,14 +466,13 @@ def set_due(path: str, due: float) -> None:
     os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
 
 
-def sync_directory(path: str) -> None:
-    """Bring a directory's entries, and its own entry in its parent, to the disk."""
-    for directory in (path, os.path.dirname(path)):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync_directory(path: str) -> None:
+    """Bring a directory's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def parse_level(name: str) -> int | None:
@@ -454,17 +492,17 @@ def _fitting(name: TaskName) -> str:
     return str(replace(name, base=new_base()))
 
 
-def _rename_into(path: str, target: str) -> None:
-    """Rename, making the target's directory if needed, never over another file."""
-    if os.path.lexists(target):
+def _rename_into(path: str, target: str) -> str:
+    """Rename, making the target's directory if needed, never over another file; return the target."""
+    if not is_gone(target):
         _, semicolon, state = os.path.basename(target).partition(";")
         target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
     while True:
         try:
             os.rename(path, target)
-            return
+            return target
         except FileNotFoundError:
-            if not os.path.lexists(path):
+            if is_gone(path):
                 raise
         os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
 
@@ -481,8 +519,22 @@ def _read_reason(entry: str) -> Reason:
 
 
 def is_directory(path: str) -> bool:
-    """Tell whether a directory stands there, and no link to one."""
-    return os.path.isdir(path) and not os.path.islink(path)
+    """Tell whether a directory stands there, and no link to one. Raise OSError if unknown."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def is_gone(path: str) -> bool:
+    """Tell whether nothing stands there for sure."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _modified(path: str) -> float:
@@ -529,5 +581,6 @@ _REMEDIES = {
     errno.ENOENT: "Make the directory, or correct the path (OPTIONS['SPOOLERS'])",
     errno.ENOTDIR: "A file stands in its place: correct the path (OPTIONS['SPOOLERS'])",
     errno.EMFILE: "The process has used up its descriptors: close some, or raise its limit (ulimit -n)",
+    errno.EIO: "The disk fails: the kernel's log (dmesg) says more",
     errno.ENFILE: "The machine has used up its descriptors: raise fs.file-max",
 }

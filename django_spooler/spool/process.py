@@ -9,7 +9,6 @@ its own again.
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -19,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from .directory import Place, Spool, names_in, open_without_waiting, parse_level
+from .directory import Place, Spool, is_gone, names_in, open_without_waiting, parse_level
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
@@ -79,14 +78,32 @@ class HeldCard:
 
     def _write(self) -> object:
         beside = _beside(self._spool, self.card.name)
-        file = open(beside, "x", encoding="utf-8")
-        json.dump(asdict(self.card), file)
-        file.flush()
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            file = open(beside, "x", encoding="utf-8")
+            json.dump(asdict(self.card), file)
+            file.flush()
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._make_running()
+            os.rename(beside, self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
+        return file
+
+    def _make_running(self) -> None:
         if self.card.role == RUNNER:
             os.makedirs(self.running, mode=0o750, exist_ok=True)
-        os.rename(beside, self._path)
-        return file
+
+    def keep(self) -> None:
+        """Make card and running directory again where the spool directory was deleted.
+
+        Raise OSError where that cannot be done.
+        """
+        if is_gone(self._path):
+            self._spool.make_tree()
+            self._file = self._write()
+        self._make_running()
 
     def leave(self) -> None:
         """Take the card back, if nothing claimed is left behind; else others put that back."""
@@ -143,7 +160,7 @@ def dead(spool: Spool, name: str) -> Iterator[bool]:
     try:
         file = open(path, "r+b")
     except OSError:
-        yield not os.path.lexists(path)
+        yield is_gone(path)
         return
     with file:
         try:
@@ -208,6 +225,8 @@ def _is_locked(path: str) -> bool:
     try:
         with open(path, "r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EACCES, errno.EAGAIN)
+    except FileNotFoundError:
+        return False
+    except OSError:  # locked, or for now nobody can tell
+        return True
     return False

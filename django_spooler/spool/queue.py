@@ -83,6 +83,12 @@ class ReadyQueue:
             elif path.startswith((self._spool.path("ready"), self._spool.path("paused"))):
                 self._tree_is_stale = True
 
+    def relist(self) -> None:
+        """List everything again at the next claim: what was taken from a snapshot may be back."""
+        self._tree_is_stale = True
+        self._levels = []
+        self._level_of = {}
+
     def claim(self) -> Claimed | None:
         """Move the next file into the running directory; None where nothing is ready."""
         self._relist_now_and_then()
@@ -113,8 +119,6 @@ class ReadyQueue:
             target = f"{self._running}/{claimed_name(place, name)}"
             try:
                 os.rename(f"{directory}/{name}", target)
-            except FileNotFoundError:  # another process has it
-                os.stat(self._running)
             except OSError as error:
                 self._refuse(error, f"{directory}/{name}", place)
             else:
@@ -123,9 +127,12 @@ class ReadyQueue:
 
     def _refuse(self, error: OSError, path: str, place: Place) -> None:
         """Get what cannot be claimed out of the way; raise what is not the file's own fault."""
-        if error.errno not in _FILE_AT_FAULT:
+        if isinstance(error, FileNotFoundError):  # another process has it
+            os.stat(self._running)
+        elif error.errno in _FILE_AT_FAULT:
+            self._spool.set_aside(path, f"it could not be claimed: {error.strerror}", place=place)
+        else:
             raise error
-        self._spool.set_aside(path, f"it could not be claimed: {error.strerror}", place=place)
 
     def _take_snapshot(self, level: _Level) -> None:
         level.stale = False

@@ -21,6 +21,9 @@ BELL = f"{PREFIX}!django_spooler_bell_"
 
 _BELL_CONTENT = encode({b"django_spooler": b"bell"})
 
+_LONG_AGO = 0
+"""A bell's mtime: the loop passes over files of the future, and a clock may be set back."""
+
 logger = logging.getLogger("django_spooler")
 
 Verdict = str | None
@@ -42,9 +45,15 @@ def hang_bells(spool: Spool, number: int) -> None:
             with contextlib.suppress(FileNotFoundError):
                 spool.set_aside(path, "it stood where a bell belongs")
         beside = spool.path("tmp", f"bell-{os.getpid()}-{index}")
-        with open(beside, "wb") as file:
-            file.write(_BELL_CONTENT)
-        os.rename(beside, path)
+        try:
+            with open(beside, "wb") as file:
+                file.write(_BELL_CONTENT)
+            os.utime(beside, (_LONG_AGO, _LONG_AGO))
+            os.rename(beside, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
 
 
 def _is_whole_bell(path: str) -> bool:
@@ -53,7 +62,11 @@ def _is_whole_bell(path: str) -> bool:
         status = os.lstat(path)
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == len(_BELL_CONTENT)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != len(_BELL_CONTENT):
+        return False
+    if status.st_mtime != _LONG_AGO:
+        os.utime(path, (_LONG_AGO, _LONG_AGO))
+    return True
 
 
 class ScannedDirectory:

@@ -72,7 +72,8 @@ class Schedule:
             if minute.stale:
                 self._list(minute)
             while minute.due and minute.due[0][0] <= now and moved < BATCH:
-                self._make_ready(minute, *heapq.heappop(minute.due))
+                self._make_ready(minute, *minute.due[0])
+                heapq.heappop(minute.due)
                 moved += 1
             if not minute.due and minute.start + _SWEEP_AFTER < time.time():
                 self._sweep(minute)
