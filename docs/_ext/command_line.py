@@ -39,8 +39,8 @@ def _sub_commands() -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
 
 
 def _row(action: argparse.Action) -> nodes.Node | None:
-    """Return one argument and what it means, None for ``--help``."""
-    if isinstance(action, argparse._HelpAction):
+    """Return one argument and what it means, None for those that every command has."""
+    if isinstance(action, argparse._HelpAction) or action.help == argparse.SUPPRESS:
         return None
     name = " ".join(filter(None, [", ".join(action.option_strings), _value(action)]))
     meaning = action.help or ""

@@ -44,3 +44,13 @@ def test_pause_names_the_queues_it_stops(capsys):
 def test_unknown_id_is_an_error():
     with pytest.raises(CommandError, match="No failed task has the id nowhere"):
         call_command("spooler", "retry", "nowhere")
+
+
+def test_options_of_every_command_may_stand_behind_the_sub_command(capsys):
+    call_command("spooler", "status", "--json", "--settings", "tests.settings", "-v", "2")
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_status_of_an_unserved_directory_says_how_to_name_another(capsys):
+    call_command("spooler", "status")
+    assert "OPTIONS['SPOOLERS']" in capsys.readouterr().out

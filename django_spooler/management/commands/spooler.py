@@ -1,7 +1,7 @@
 """``manage.py spooler``: the queue from a shell."""
 
 import json
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         self._add(commands, "status", "counts and processes of each directory", json=True)
         self._add_list(commands)
         shown = self._add(commands, "show", "one task in full", json=True)
-        shown.add_argument("id")
+        shown.add_argument("id", help="as in the list")
         for name, text in (("retry", "put failed tasks back"), ("discard", "delete failed tasks")):
             chosen = self._add(commands, name, text)
             chosen.add_argument("ids", nargs="*", metavar="ID")
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         self._add_pauses(commands)
 
     def _add(self, commands: Any, name: str, text: str, *, json: bool = False) -> ArgumentParser:
-        parser: ArgumentParser = commands.add_parser(name, help=text)
+        parser: ArgumentParser = commands.add_parser(name, help=text, parents=[_base_options()])
         parser.set_defaults(run=getattr(self, f"do_{name.replace('-', '_')}"))
         if json:
             parser.add_argument("--json", action="store_true", help="for programs")
@@ -51,18 +51,24 @@ class Command(BaseCommand):
     def _add_list(self, commands: Any) -> None:
         listed = self._add(commands, "list", "the tasks of a state", json=True)
         listed.add_argument("--state", choices=(*overview.STATES, "all"), default="all")
-        listed.add_argument("--queue")
-        listed.add_argument("--task", help="dotted path")
-        listed.add_argument("--limit", type=int)
+        listed.add_argument("--queue", help="only of this one")
+        listed.add_argument("--task", help="only of this dotted path")
+        listed.add_argument("--limit", type=int, help="so many at most")
 
     def _add_enqueue(self, commands: Any) -> None:
-        enqueued = self._add(commands, "enqueue", "queue a task by its dotted path")
-        enqueued.add_argument("task")
-        enqueued.add_argument("--args", dest="task_args", default="[]", help="a JSON list")
-        enqueued.add_argument("--kwargs", dest="task_kwargs", default="{}", help="a JSON object")
-        enqueued.add_argument("--queue")
-        enqueued.add_argument("--priority", type=int)
-        enqueued.add_argument("--delay", type=float, help="seconds")
+        enqueued = self._add(
+            commands, "enqueue", "queue a task; OUTSIDE_UWSGI tells what that means here"
+        )
+        enqueued.add_argument("task", help="its dotted path")
+        enqueued.add_argument(
+            "--args", dest="task_args", default="[]", metavar="JSON", help="a list"
+        )
+        enqueued.add_argument(
+            "--kwargs", dest="task_kwargs", default="{}", metavar="JSON", help="an object"
+        )
+        enqueued.add_argument("--queue", help="instead of the task's own")
+        enqueued.add_argument("--priority", type=int, help="-100 to 100, higher first")
+        enqueued.add_argument("--delay", type=float, help="seconds until it may start")
 
     def _add_work(self, commands: Any) -> None:
         worked = self._add(commands, "work", "serve the directories without uWSGI")
@@ -113,10 +119,13 @@ class Command(BaseCommand):
         for process in status.processes:
             task = process.task or "idle"
             self.stdout.write(
-                f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S}"
+                f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S} UTC"
             )
         if not status.processes:
-            self.stdout.write("  no process serves this directory")
+            self.stdout.write(
+                "  no process serves this directory. If your spoolers have another one, name it in"
+                " OPTIONS['SPOOLERS']"
+            )
 
     def do_list(self, options: dict[str, Any]) -> None:
         """Print the tasks that match."""
@@ -272,6 +281,17 @@ class Command(BaseCommand):
 
     def _print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, default=_as_json))
+
+
+def _base_options() -> ArgumentParser:
+    """Return the options of every management command, to be taken behind a sub-command too."""
+    parser = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+    for name in ("--settings", "--pythonpath"):
+        parser.add_argument(name, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), help=SUPPRESS)
+    for name in ("--traceback", "--no-color", "--force-color"):
+        parser.add_argument(name, action="store_true", help=SUPPRESS)
+    return parser
 
 
 def _as_json(value: Any) -> str:
