@@ -327,7 +327,19 @@ def _install() -> None:
     if not uwsgi.worker_id() and not uwsgi.i_am_the_spooler():
         _obey_signals_during_the_start(uwsgi)
     _set_up_site(uwsgi)
+    _warn_of_lazy_apps(uwsgi)
     Worker(uwsgi).install()
+
+
+def _warn_of_lazy_apps(uwsgi: ModuleType) -> None:
+    """Say so where uWSGI imports this module in the web workers only: every task would wait."""
+    if uwsgi.opt.get("lazy-apps") and not (
+        uwsgi.opt.get("spooler-import") or uwsgi.opt.get("spooler-python-import")
+    ):
+        logger.error(
+            "With lazy-apps uWSGI's spoolers do not do what import says, so no task would run. Add"
+            " to its configuration: spooler-import = django_spooler.worker"
+        )
 
 
 _install()

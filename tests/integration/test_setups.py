@@ -2,7 +2,7 @@
 
 import pytest
 
-from .server import Setup
+from .server import Setup, wait_until
 from .setups import BARE, FIRST_APP, LAZY, NO_MASTER, SHIPPED
 
 TRICKY = [
@@ -77,3 +77,9 @@ def test_failed_task_is_tried_again(server):
 
 def test_log_has_no_traceback_but_those_of_the_tasks(server):
     assert server.log.count("Traceback") == server.log.count("\nRuntimeError: attempt")
+
+
+def test_lazy_apps_without_spooler_import_are_told_what_is_missing(launch):
+    """A site with lazy-apps and import alone accepted tasks that never ran, without a word."""
+    server = launch.server(Setup("lazy, without", ("--lazy-apps", *BARE.arguments)))
+    wait_until(lambda: "spooler-import = django_spooler.worker" in server.log, "it says so")

@@ -123,8 +123,8 @@ class Command(BaseCommand):
             )
         if not status.processes:
             self.stdout.write(
-                "  no process serves this directory. If your spoolers have another one, name it in"
-                " OPTIONS['SPOOLERS']"
+                "  no process serves this directory: uWSGI needs import = django_spooler.worker, and"
+                " OPTIONS['SPOOLERS'] has to name its spooler where it is another one"
             )
 
     def do_list(self, options: dict[str, Any]) -> None:
