@@ -4,13 +4,13 @@ A try becomes an outcome before anything is written, and settling moves the file
 asks. What follows a move (signals, logs) cannot undo it.
 """
 
-import contextvars
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import IO, Any
 
 from . import database, results
@@ -24,18 +24,28 @@ from .compat import (
     TaskResultStatus,
     task_finished,
 )
-from .conf import Options, queue_problem
+from .conf import queue_problem
 from .descriptors import Descriptors
 from .envelope import read
 from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
 from .message import Attempt, Message, encode_attempt
-from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, perform
+from .perform import (
+    Again,
+    Failed,
+    Outcome,
+    Repeat,
+    Terms,
+    as_task_error,
+    backoff,
+    clean_context,
+    perform,
+)
 from .result import SpoolerResult, new_result
 from .signals import task_failed
 from .spool.directory import Place, Spool, is_gone, read_settled
 from .spool.names import TaskName
 from .spool.queue import Claimed
-from .tasks import Policy, find_task, policy_of
+from .tasks import find_task
 from .timelimit import kill_after
 
 logger = logging.getLogger("django_spooler")
@@ -46,19 +56,20 @@ _SETTLE_PAUSE = 1.0
 _TROUBLE_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A call that was read from a file and that this site has the task for."""
 
     message: Message
     attempts: list[Attempt]
     task: AnyTask
-    options: Options
-    policy: Policy
+    terms: Terms
 
     def new_result(self, used_up: int) -> SpoolerResult:
         """Return the call's result as it stands after the attempts ``used_up``."""
         result = new_result(self.task, self.message)
+        if not used_up:
+            return result
         latest = {attempt.attempt: attempt for attempt in self.attempts}
         for number in range(1, used_up + 1):
             attempt = latest.get(number)
@@ -78,9 +89,11 @@ class Consumer:
         self._spool = spool
         self._worker_id = worker_id
         self._trace = trace
-        self._context = contextvars.copy_context()
         self._pid = os.getpid()
         self.descriptors = Descriptors()
+        self._context = clean_context()
+        # For the life of this consumer: no task changes its terms in a running process.
+        self._find_task = lru_cache(maxsize=1024)(find_task_and_terms)
 
     def consume(self, claimed: Claimed) -> None:
         """Run one claimed task and settle its file.
@@ -95,7 +108,7 @@ class Consumer:
             set_aside(self._spool, claimed, error)
             return
         try:
-            call = find_call(message, attempts)
+            call = find_call(message, attempts, self._find_task)
         except UnknownTask as error:
             set_aside(self._spool, claimed, error, message)
             return
@@ -104,19 +117,19 @@ class Consumer:
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
 
     def _perform(self, call: Call, result: SpoolerResult) -> Outcome:
-        timeout = call.policy.timeout
+        terms = call.terms
+        timeout = terms.policy.timeout
         bound = (
             nullcontext()
             if timeout is None
-            else kill_after(timeout + call.options.TIMEOUT_GRACE, self._trace)
+            else kill_after(timeout + terms.options.TIMEOUT_GRACE, self._trace)
         )
         try:
             with bound, self.descriptors.kept_back():
                 return perform(
                     call.task,
                     result,
-                    call.options,
-                    call.policy,
+                    terms,
                     worker_id=self._worker_id,
                     context=self._context,
                 )
@@ -157,20 +170,31 @@ def _checked_place(message: Message) -> Place:
     return Place.of(message.queue, message.priority)
 
 
-def find_call(message: Message, attempts: list[Attempt]) -> Call:
-    """Return the call a message asks for. Raise UnknownTask for a task this site does not have."""
-    task = find_task(message.task)
+def find_task_and_terms(
+    name: str, queue: str, priority: int, backend: str
+) -> tuple[AnyTask, Terms]:
+    """Return the task a message names, as it was enqueued. Raise UnknownTask."""
+    task = find_task(name)
     if task is None:
         raise UnknownTask(
-            f"{message.task} is no task of this site. If it was renamed or its app removed, deploy"
+            f"{name} is no task of this site. If it was renamed or its app removed, deploy"
             " a module that has it and retry; else discard"
         )
-    if (task.queue_name, task.priority) != (message.queue, message.priority):
+    if (task.queue_name, task.priority) != (queue, priority):
         # The queue may have been taken out of the settings after the call was accepted.
         with suppress(InvalidTask):
-            task = task.using(queue_name=message.queue, priority=message.priority)
-    options = options_of(message.backend)
-    return Call(message, attempts, task, options, policy_of(task, options))
+            task = task.using(queue_name=queue, priority=priority)
+    return task, Terms.of(task, options_of(backend))
+
+
+def find_call(
+    message: Message,
+    attempts: list[Attempt],
+    find: Callable[[str, str, int, str], tuple[AnyTask, Terms]] = find_task_and_terms,
+) -> Call:
+    """Return the call a message asks for. Raise UnknownTask for a task this site does not have."""
+    task, terms = find(message.task, message.queue, message.priority, message.backend)
+    return Call(message, attempts, task, terms)
 
 
 def settle(
@@ -192,13 +216,13 @@ def settle(
                 break
             logger.exception("%s is done but cannot be moved yet", claimed.path)
             time.sleep(_SETTLE_PAUSE)
-    _announce_failure(result, outcome)
+    _announce_failure(call, result, outcome)
 
 
-def _announce_failure(result: SpoolerResult, outcome: Outcome) -> None:
+def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
         task_failed.send_robust(
-            type(result.task.get_backend()),
+            call.terms.sender,
             task_result=result,
             exception=outcome.error,
             reason=outcome.reason,
@@ -269,7 +293,7 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker
     result = call.new_result(used_up)
     result.worker_ids.append(worker)
     error = TaskKilled(f"killed the process ({death})")
-    policy = call.policy
+    policy = call.terms.policy
     result.errors.append(as_task_error(error, stack))
     outcome: Again | Failed
     if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
@@ -284,10 +308,10 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker
     logger.error(
         "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
     )
-    results.save(result, call.options)
-    _announce_failure(result, outcome)
+    results.save(result, call.terms.options)
+    _announce_failure(call, result, outcome)
     if isinstance(outcome, Failed):
-        task_finished.send_robust(type(call.task.get_backend()), task_result=result)
+        task_finished.send_robust(call.terms.sender, task_result=result)
 
 
 def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:

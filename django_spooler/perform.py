@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 from . import results
 from .compat import (
     AnyTask,
+    BaseTaskBackend,
     TaskError,
     TaskResultStatus,
     normalize_json,
@@ -26,7 +27,7 @@ from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskTimeout
 from .result import SpoolerResult
 from .signals import task_retried
-from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy
+from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
 from .timelimit import time_limit
 
 logger = logging.getLogger("django_spooler")
@@ -75,11 +76,33 @@ class Failed:
 Outcome = Done | Repeat | Again | Discarded | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms a task is tried on: its own options and its backend's, taken together."""
+
+    options: Options
+    policy: Policy
+    sender: type[BaseTaskBackend]
+    """Who sends the signals about it."""
+
+    @classmethod
+    def of(cls, task: AnyTask, options: Options) -> "Terms":
+        """Return the terms of a task whose backend has these options."""
+        return cls(options, policy_of(task, options), type(task.get_backend()))
+
+
+def clean_context() -> contextvars.Context:
+    """Return a copy of this context with the site's own language and time zone."""
+    context = contextvars.copy_context()
+    context.run(translation.deactivate)
+    context.run(timezone.deactivate)
+    return context
+
+
 def perform(
     task: AnyTask,
     result: SpoolerResult,
-    options: Options,
-    policy: Policy,
+    terms: Terms,
     *,
     worker_id: str,
     context: contextvars.Context,
@@ -88,26 +111,26 @@ def perform(
 
     Nothing the task raises escapes.
     """
-    _note_start(result, options, worker_id)
+    _note_start(result, terms, worker_id)
     try:
-        value = context.copy().run(_call, task, result, policy)
+        value = context.copy().run(_call, task, result, terms.policy.timeout)
         outcome = _conclude(task, value)
-        returned = normalize_json(value)
+        returned = None if value is None else normalize_json(value)
     except BaseException as error:
-        outcome = _judge(task, error, policy, result.attempts)
+        outcome = _judge(task, error, terms.policy, result.attempts)
         if not isinstance(outcome, (Done, Repeat)):
-            return _note_error(result, outcome, options)
+            return _note_error(result, outcome, terms)
         returned = None
-    return _note_success(result, outcome, returned, options)
+    return _note_success(result, outcome, returned, terms)
 
 
-def _call(task: AnyTask, result: SpoolerResult, policy: Policy) -> Any:
-    translation.deactivate()
-    timezone.deactivate()
+def _call(task: AnyTask, result: SpoolerResult, timeout: float | None) -> Any:
     args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
     if iscoroutinefunction(task.func):
-        return async_to_sync(_call_async)(task, args, result.kwargs, policy.timeout)
-    with time_limit(policy.timeout, task.module_path):
+        return async_to_sync(_call_async)(task, args, result.kwargs, timeout)
+    if timeout is None:
+        return task.func(*args, **result.kwargs)
+    with time_limit(timeout, task.module_path):
         return task.func(*args, **result.kwargs)
 
 
@@ -175,41 +198,39 @@ def backoff(policy: Policy, attempt: int) -> float:
     return min(doubled * random.uniform(1, 1 + JITTER), policy.backoff_max)
 
 
-def _note_start(result: SpoolerResult, options: Options, worker_id: str) -> None:
+def _note_start(result: SpoolerResult, terms: Terms, worker_id: str) -> None:
     now = timezone.now()
     first = not result.worker_ids
     result.worker_ids.append(worker_id)
     result.set(
         status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
     )
-    results.save(result, options)
+    results.save(result, terms.options)
     if first:
-        task_started.send_robust(type(result.task.get_backend()), task_result=result)
+        task_started.send_robust(terms.sender, task_result=result)
 
 
-def _note_success(
-    result: SpoolerResult, outcome: Outcome, returned: Any, options: Options
-) -> Outcome:
+def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms: Terms) -> Outcome:
     if isinstance(outcome, Repeat):
         result.set(status=TaskResultStatus.READY)
-        results.save(result, options)
+        results.save(result, terms.options)
         return outcome
     result.set(
         status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
     )
-    results.save(result, options)
-    task_finished.send_robust(type(result.task.get_backend()), task_result=result)
+    results.save(result, terms.options)
+    task_finished.send_robust(terms.sender, task_result=result)
     return outcome
 
 
 def _note_error(
-    result: SpoolerResult, outcome: Again | Discarded | Failed, options: Options
+    result: SpoolerResult, outcome: Again | Discarded | Failed, terms: Terms
 ) -> Outcome:
     """Note a failed try. It is called while the error is handled, so receivers can log it."""
     result.errors.append(as_task_error(outcome.error))
     if isinstance(outcome, Again):
         result.set(status=TaskResultStatus.READY)
-        results.save(result, options)
+        results.save(result, terms.options)
         logger.warning(
             "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
             result.id,
@@ -220,15 +241,15 @@ def _note_error(
             exc_info=outcome.error,
         )
         task_retried.send_robust(
-            type(result.task.get_backend()),
+            terms.sender,
             task_result=result,
             exception=outcome.error,
             delay=outcome.delay,
         )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
-    results.save(result, options)
-    task_finished.send_robust(type(result.task.get_backend()), task_result=result)
+    results.save(result, terms.options)
+    task_finished.send_robust(terms.sender, task_result=result)
     return outcome
 
 

@@ -34,6 +34,9 @@ logger = logging.getLogger("django_spooler")
 _TICK = 1.0
 """Seconds without an event after which a runner looks around by itself."""
 
+_LOOK_PAUSE = 0.002
+"""Seconds between two looks at what came in, between short tasks."""
+
 _OUTBOX_PAUSE = 30.0
 """Seconds between two looks at what was committed and not queued."""
 
@@ -69,7 +72,9 @@ class Runner:
         self._parent = parent
         self._stop_grace = stop_grace
         self._leaving = False
-        self._next_look = time.monotonic() + _OUTBOX_PAUSE
+        self._look_around_at = 0.0
+        self._more_due = False
+        self._outbox_at = time.monotonic() + _OUTBOX_PAUSE
         self._watcher = new_watcher()
         self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
         self._schedule = Schedule(spool, self._watcher)
@@ -108,17 +113,25 @@ class Runner:
 
     def _step(self) -> bool:
         """Run one task; tell whether there may be more."""
+        looks = time.monotonic() >= self._look_around_at
+        if looks:
+            self._look_around()
+        claimed = self._queue.claim()
+        if claimed is not None:
+            self._consume(claimed)
+            return True
+        self._look_around_at = 0.0
+        return not looks or self._more_due
+
+    def _look_around(self) -> None:
+        """Take note of what came in or became due; a busy runner does it now and then."""
+        self._look_around_at = time.monotonic() + _LOOK_PAUSE
         changed = self._watcher.changed()
         if changed:
             self._schedule.note_changes(changed)
             self._queue.note_changes(changed)
         self._look_into_outbox()
-        more_due = self._schedule.make_due_ready()
-        claimed = self._queue.claim()
-        if claimed is None:
-            return more_due
-        self._consume(claimed)
-        return True
+        self._more_due = self._schedule.make_due_ready()
 
     def _consume(self, claimed: Claimed) -> None:
         try:
@@ -157,8 +170,8 @@ class Runner:
         database.refresh()
 
     def _look_into_outbox(self) -> None:
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _OUTBOX_PAUSE
+        if time.monotonic() >= self._outbox_at:
+            self._outbox_at = time.monotonic() + _OUTBOX_PAUSE
             try:
                 publish_forgotten()
             except Exception:

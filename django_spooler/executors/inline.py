@@ -1,13 +1,11 @@
 """Out at once, in this process: for tests, shells and sites not yet under uWSGI."""
 
-import contextvars
 import os
 import socket
 from collections.abc import Callable
 
-from ..perform import Again, Failed, perform
+from ..perform import Again, Failed, Terms, clean_context, perform
 from ..signals import task_failed
-from ..tasks import policy_of
 from .base import Job
 
 
@@ -24,13 +22,11 @@ class InlineExecutor:
         KeyboardInterrupt always goes on: whoever pressed Ctrl-C wants more than the task to end.
         """
         enqueued()
-        context = contextvars.copy_context()
+        context = clean_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
-        policy = policy_of(job.task, job.options)
+        terms = Terms.of(job.task, job.options)
         while True:
-            outcome = perform(
-                job.task, job.result, job.options, policy, worker_id=worker_id, context=context
-            )
+            outcome = perform(job.task, job.result, terms, worker_id=worker_id, context=context)
             error = getattr(outcome, "error", None)
             if isinstance(error, KeyboardInterrupt):
                 raise error
@@ -38,7 +34,7 @@ class InlineExecutor:
                 break
         if isinstance(outcome, Failed):
             task_failed.send_robust(
-                type(job.task.get_backend()),
+                terms.sender,
                 task_result=job.result,
                 exception=outcome.error,
                 reason=outcome.reason,
