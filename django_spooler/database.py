@@ -1,14 +1,26 @@
 """Database connections in a process that was forked, and between two tasks."""
 
 import logging
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.dispatch import receiver
 
 logger = logging.getLogger("django_spooler")
 
 _inherited: list[BaseDatabaseWrapper] = []
 """Kept for ever: even a driver's destructor would speak on the other process's socket."""
+
+_opened = False
+"""Whether this process, or the one it was forked from, ever opened a connection."""
+
+
+@receiver(connection_created)
+def _note_opened(**kwargs: Any) -> None:
+    global _opened
+    _opened = True
 
 
 def drop_inherited() -> None:
@@ -23,6 +35,8 @@ def refresh() -> None:
 
     A transaction that a task left open is rolled back with its connection; CONN_MAX_AGE is kept to.
     """
+    if not _opened:
+        return  # a task without the database is spared the search
     for connection in connections.all(initialized_only=True):
         try:
             if connection.in_atomic_block or _is_manual(connection):

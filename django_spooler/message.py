@@ -34,7 +34,7 @@ _YEAR_10000 = 253_402_300_800
 """What datetime knows, in seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: each field of a frozen one costs a call
 class Message:
     """One call of one task."""
 
@@ -268,9 +268,12 @@ def _verified(text: str) -> str:
 
 def _loads(text: str) -> Any:
     try:
-        return _decoder.decode(text)
+        value, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise DamagedTask(f"the message is not JSON: {error}") from error
+    if end != len(text):
+        raise DamagedTask(f"the message is JSON up to character {end} only")
+    return value
 
 
 def _refuse_constant(name: str) -> Any:
