@@ -36,7 +36,13 @@ class PhotoForm(forms.ModelForm):
     original = PictureField(
         label="Picture",
         help_text="JPEG, PNG, WebP or GIF, up to 10 MB.",
-        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp,image/gif"}),
+        widget=forms.FileInput(
+            attrs={
+                "accept": "image/jpeg,image/png,image/webp,image/gif",
+                "data-max-bytes": MAX_BYTES,
+                "data-too-large": "This file is too large. The wall takes up to 10 MB.",
+            }
+        ),
     )
 
     class Meta:
