@@ -54,6 +54,10 @@ _ID = re.compile("[0-9A-Za-z]{1,64}")
 _NAME_MAX = 255
 """Bytes a file's name has at most, on Linux's file systems."""
 
+_durable: set[tuple[str, int]] = set()
+"""Directories, by path and inode, whose way from the spool directory is on the disk."""
+_DURABLE_MAX = 1000
+
 _STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
 _LEVELS = range(201)
 _DOTS = ("", ".", "..")
@@ -185,15 +189,24 @@ class Spool:
         the move out of it.
         """
         try:
-            directory = os.path.dirname(path)
-            _sync_directory(directory)
-            while directory != self.directory:
-                directory = os.path.dirname(directory)
-                _sync_directory(directory)
+            _sync_directory(os.path.dirname(path))
+            self._make_way_durable(os.path.dirname(path))
         except OSError:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
                 raise
+
+    def _make_way_durable(self, directory: str) -> None:
+        """Bring the entries that lead to a directory to the disk, if this process has not yet."""
+        identity = directory, os.stat(directory).st_ino
+        if identity in _durable:
+            return
+        while len(directory) > len(self.directory):
+            directory = os.path.dirname(directory)
+            _sync_directory(directory)
+        if len(_durable) >= _DURABLE_MAX:
+            _durable.clear()
+        _durable.add(identity)
 
     def _write(self, path: str, content: bytes, due: float | None, fsync: bool) -> None:
         try:
@@ -205,10 +218,10 @@ class Spool:
             view = memoryview(content)
             while view:
                 view = view[file.write(view) :]
+            if due is not None:
+                set_due(path, due)
             if fsync:
                 os.fsync(file.fileno())
-        if due is not None:
-            set_due(path, due)
 
     # Moving
 

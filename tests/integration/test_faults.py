@@ -8,9 +8,16 @@ is left, and the verb succeeds once the cause is gone. A disk that is full takes
 written to it.
 """
 
+import http.client
+import itertools
+import json
+import os
+
 import pytest
 
 from .preload import build
+from .server import wait_until
+from .setups import BARE
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +74,103 @@ def test_nothing_is_lost_or_doubled_by_an_error_that_stays(faulty, verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_nothing_is_lost_or_doubled_by_a_death(faulty, verb):
     assert faulty.call("mysite.faulty.sweep", verb, "death") >= 1
+
+
+# The same under uWSGI, whose own C code writes the file there
+
+
+@pytest.fixture(scope="module")
+def server(launch_for_module, shim):
+    site = launch_for_module.site()
+    site.environment["LD_PRELOAD"] = str(shim)
+    server = launch_for_module.server(BARE, site=site)
+    site.manage("spooler", "pause")  # what is enqueued shall stay there to be looked at
+    return server
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for-good"])
+@pytest.mark.parametrize("using", [{}, {"run_after": 3600}], ids=["now", "later"])
+def test_enqueue_under_uwsgi_accepts_wholly_or_refuses(server, using, for_good):
+    # An error that forbids to delete leaves what uWSGI has begun to write.
+    for error in ["ENOSPC", "EMFILE"] if for_good else ERRORS:
+        for number in itertools.count(1):
+            before = server.call("mysite.faulty.waiting")
+            told = server.call("mysite.faulty.enqueue_under", error, number, for_good, using)
+            after = server.call("mysite.faulty.waiting")
+            new = [told["accepted"]] if told["accepted"] else []
+            assert sorted(after) == sorted(before + new), told
+            if told["calls"] < number:
+                break
+            assert told["accepted"] or str(server.spool) in told["refusal"]
+        assert number > 3
+        assert told["accepted"]
+
+
+def test_web_worker_that_dies_while_it_enqueues_leaves_a_whole_task_or_a_damaged_one(server):
+    site = server.site
+    for number in itertools.count(1):
+        try:
+            told = server.call("mysite.faulty.enqueue_under", "death", number)
+        except (http.client.HTTPException, OSError, AssertionError):
+            wait_until(lambda: answers(server), "uWSGI has started another worker")
+        else:
+            break
+    assert number > 3
+    assert told["accepted"]
+
+    site.manage("spooler", "resume")
+    accepted = {event["id"] for event in site.events("task_enqueued")}
+    scheduled = {entry["id"] for entry in listed(site, "scheduled")}
+    assert told["accepted"] in accepted
+    wait_until(
+        lambda: accepted <= scheduled | {event["id"] for event in site.events("task_finished")},
+        "all that was accepted is done",
+    )
+    assert {entry["reason"].partition(":")[0] for entry in listed(site, "failed")} <= {
+        "DamagedTask"
+    }
+
+
+def answers(server):
+    """Tell whether a web worker is there."""
+    try:
+        return server.request("GET", "/").status == 200
+    except (http.client.HTTPException, OSError):
+        return False
+
+
+def listed(site, state):
+    """Return what the command line shows of a state."""
+    return json.loads(site.manage("spooler", "list", "--state", state, "--json"))
+
+
+# With FSYNC: what is on the disk when enqueue returns
+
+
+@pytest.mark.parametrize("using", [{}, {"run_after": 3600}], ids=["now", "later"])
+@pytest.mark.parametrize("process", ["uwsgi", "outside"])
+def test_with_fsync_file_and_directories_are_on_the_disk(launch, shim, process, using):
+    site = launch.site(OPTIONS={"FSYNC": True, "OUTSIDE_UWSGI": "spool"})
+    site.environment["LD_PRELOAD"] = str(shim)
+    served = launch.server(BARE, site=site) if process == "uwsgi" else launch.producer(site)
+    for priority in (7, 7, 8):  # into directories that are new, known, and new again
+        told = served.call("mysite.faulty.trace_enqueue", {**using, "priority": priority})
+        assert_durable(told["directory"], told["calls"])
+
+
+def assert_durable(directory, calls):
+    """Assert that after these calls a power cut leaves the file, its content and the way to it.
+
+    Content and time are on the disk by an fsync of the file behind its last change and before it
+    gets its name; an entry of a directory by an fsync of that directory behind it.
+    """
+    renamed = max(number for number, (name, *_) in enumerate(calls) if name == "rename")
+    _, beside, target = calls[renamed]
+    of_file = [name for name, path, _ in calls[:renamed] if path == beside]
+    changes = [number for number, name in enumerate(of_file) if name in ("write", "utimensat")]
+    assert of_file.index("fsync") > max(changes), of_file
+    made = {path: number for number, (name, path, _) in enumerate(calls) if name == "mkdir"}
+    for path, number in {**made, target: renamed}.items():
+        if path != directory:
+            synced = [name for name, synced, _ in calls[number:] if synced == os.path.dirname(path)]
+            assert "fsync" in synced, f"{path} may be gone"

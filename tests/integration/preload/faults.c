@@ -135,7 +135,6 @@ DIR *opendir(const char *path) {
 
 ON_PATH(mkdir, (const char *path, mode_t mode), (path, mode), TYPES(const char *, mode_t))
 ON_PATH(rmdir, (const char *path), (path), TYPES(const char *))
-ON_PATH(unlink, (const char *path), (path), TYPES(const char *))
 ON_PATH(stat, (const char *path, struct stat *status), (path, status), TYPES(const char *, struct stat *))
 ON_PATH(stat64, (const char *path, struct stat64 *status), (path, status), TYPES(const char *, struct stat64 *))
 ON_PATH(lstat, (const char *path, struct stat *status), (path, status), TYPES(const char *, struct stat *))
@@ -144,6 +143,12 @@ ON_PATH(lstat64, (const char *path, struct stat64 *status), (path, status), TYPE
 int rename(const char *path, const char *target) {
     REAL(int, rename, const char *, const char *);
     return fails("rename", path, target) ? -1 : real(path, target);
+}
+
+/* One that is full or out of descriptors still lets things be deleted. */
+int unlink(const char *path) {
+    REAL(int, unlink, const char *);
+    return fails("unlink", path, NULL) && fault != ENOSPC && fault != EMFILE ? -1 : real(path);
 }
 
 int unlinkat(int directory, const char *path, int flags) {

@@ -16,13 +16,17 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from django.utils import timezone
 from django.utils.module_loading import import_string
+from shop.tasks import ordered
 
 from django_spooler import message
+from django_spooler.backends import served_directories
 from django_spooler.conf import Options
 from django_spooler.consumer import adopt, find_call, settle
 from django_spooler.envelope import read
@@ -457,3 +461,44 @@ def _die_in(world: World, act: Act, number: int) -> int:
     world.accepted.update(accepted)
     world.check()
     return number if ended else number - 1
+
+
+# Enqueueing in whatever process this is: in uWSGI the calls of its C code count too.
+
+
+def enqueue_under(
+    fault: str, number: int, for_good: bool = False, using: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Enqueue with a fault at a call; tell the id or the refusal, and how many calls there were."""
+    directory = next(iter(served_directories()))
+    task = ordered.using(**_later(using or {}))
+    shim.arm(directory, number, FAULTS[fault], for_good)
+    try:
+        accepted, refusal = task.enqueue(number).id, ""
+    except SpoolUnavailable as error:
+        accepted, refusal = None, str(error)
+    finally:
+        calls = shim.disarm()
+    return {"accepted": accepted, "refusal": refusal, "calls": calls}
+
+
+def waiting() -> list[str]:
+    """Return the id of every task that waits; each of their files must be whole."""
+    tree = Path(next(iter(served_directories())), "django")
+    files = [path for state in ("ready", "scheduled") for path in (tree / state).rglob("uwsgi_*")]
+    return [read(str(path), signed=False)[0].id for path in files]
+
+
+def trace_enqueue(using: dict[str, Any], directory: str | None = None) -> dict[str, Any]:
+    """Enqueue; tell the calls that were made below the spool directory until it returned."""
+    directory = directory or next(iter(served_directories()))
+    shim.arm(directory)
+    ordered.using(**_later(using)).enqueue("traced")
+    shim.disarm()
+    return {"directory": directory, "calls": shim.trace()}
+
+
+def _later(using: dict[str, Any]) -> dict[str, Any]:
+    if "run_after" in using:
+        using["run_after"] = timezone.now() + timedelta(seconds=using["run_after"])
+    return using
