@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +25,7 @@ from .compat import (
     InvalidTask,
     task_enqueued,
 )
-from .conf import Options, queue_problem
+from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
 from .message import Message, normalize_arguments
@@ -44,11 +44,23 @@ class SpoolerBackend(BaseTaskBackend):
     supports_priority = True
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
-        """Raise InvalidOptions where QUEUES or OPTIONS are wrong."""
-        super().__init__(alias, params)
-        for problem in filter(None, map(queue_problem, self.queues)):
-            raise InvalidOptions(problem)
-        self.spooler_options = Options.from_settings(self.options)
+        """Take an entry of TASKS; what is wrong with it is told by the checks, and by its first use.
+
+        Raising here would end ``manage.py check`` before it could say so.
+        """
+        self._wrong = [
+            *entry_problems(params),
+            *queues_problems(params.get("QUEUES", ())),
+            *problems(params.get("OPTIONS", {})),
+        ]
+        super().__init__(alias, {**params, "QUEUES": [], "OPTIONS": {}} if self._wrong else params)
+
+    @cached_property
+    def spooler_options(self) -> Options:
+        """The checked OPTIONS. Raise InvalidOptions where something in the entry is wrong."""
+        if self._wrong:
+            raise InvalidOptions(f"TASKS[{self.alias!r}] is wrong. {' '.join(self._wrong)}")
+        return Options(**self.options)
 
     @property
     def supports_get_result(self) -> bool:  # type: ignore[override]
@@ -70,7 +82,8 @@ class SpoolerBackend(BaseTaskBackend):
     ) -> AnyTaskResult:
         """Queue a call of the task; inside a transaction, once it has been committed.
 
-        Raise InvalidSpoolerTask, InvalidArguments, or EnqueueError where it cannot be accepted.
+        Raise InvalidSpoolerTask, InvalidArguments, InvalidOptions where the settings are wrong, or
+        EnqueueError where it cannot be accepted.
         """
         self.validate_task(task)
         _check_signature(task, args, kwargs)
@@ -139,6 +152,11 @@ def _name(func: Callable[..., Any]) -> str:
 
 
 def _task_problem(task: AnyTask, queues: set[str]) -> str | None:
+    if getattr(task.func, "__module__", None) == "__main__":
+        return (
+            "a task in __main__ has no place the spooler could import it from. Move it to a module,"
+            " best the app's tasks.py"
+        )
     name = getattr(task.func, "__qualname__", "")
     if not inspect.isfunction(task.func) or "<locals>" in name or "<lambda>" in name:
         return (

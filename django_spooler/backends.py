@@ -1,26 +1,20 @@
 """The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from . import executors
+from .backend import SpoolerBackend
 from .compat import task_backends
 from .conf import Options
 
-if TYPE_CHECKING:
-    from .backend import SpoolerBackend
 
-
-def spooler_backends() -> "list[SpoolerBackend]":
+def spooler_backends() -> list[SpoolerBackend]:
     """Return the site's backends that are ours, in the order of the settings."""
-    return [
-        cast("SpoolerBackend", backend)
-        for backend in task_backends.all()
-        if hasattr(backend, "spooler_options")
-    ]
+    return [backend for backend in task_backends.all() if isinstance(backend, SpoolerBackend)]
 
 
 @cache
@@ -38,8 +32,12 @@ def signatures_required() -> bool:
 
 
 def process_options() -> Options:
-    """Return the options that concern a whole process: those of the first backend of ours."""
-    return next((backend.spooler_options for backend in spooler_backends()), Options())
+    """Return the options that concern a whole process: those of the first backend of ours.
+
+    Raise InvalidOptions where the settings of any are wrong.
+    """
+    options = [backend.spooler_options for backend in spooler_backends()]
+    return options[0] if options else Options()
 
 
 def served_directories() -> dict[str, list[str]]:

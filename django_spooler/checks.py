@@ -1,39 +1,64 @@
-"""System checks: what is wrong with the set-up, before a task is lost to it."""
+"""System checks: what is wrong with the set-up, before a task is lost to it.
 
-from collections.abc import Sequence
+==== ==============================================================================
+E001 an entry of ``OPTIONS`` is unknown, or has a value that cannot work
+E002 ``QUEUES`` is no list of names that can be directories
+E003 an entry of ``TASKS`` has a key that nobody reads
+W001 the app is installed, but no entry of ``TASKS`` uses its backend
+W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
+==== ==============================================================================
+
+Each is ``django_spooler.E001`` and so on, as SILENCED_SYSTEM_CHECKS takes them.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
+from django.utils.module_loading import import_string
 
-from .conf import problems
+from .backend import SpoolerBackend
+from .compat import DEFAULT_TASK_QUEUE_NAME
+from .conf import entry_problems, problems, queues_problems
 
-BACKEND = "django_spooler.backend.SpoolerBackend"
-_DOCS = "See the reference of the system checks in the documentation."
+BACKEND = f"{SpoolerBackend.__module__}.{SpoolerBackend.__qualname__}"
+AppConfigs = Sequence[AppConfig] | None
 
 
 @register
-def check_options(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def check_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the OPTIONS of each backend of ours (E001)."""
-    return [
-        Error(
-            problem, hint=f"Correct TASKS[{alias!r}]['OPTIONS']. {_DOCS}", id="django_spooler.E001"
-        )
-        for alias, params in _our_backends()
-        for problem in problems(params.get("OPTIONS", {}))
-    ]
+    return _errors(
+        "django_spooler.E001",
+        "Correct TASKS[{!r}]['OPTIONS'].",
+        lambda entry: problems(_options(entry)),
+    )
 
 
 @register
-def check_backend(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def check_queues(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check the QUEUES of each backend of ours (E002)."""
+    return _errors(
+        "django_spooler.E002",
+        "Correct TASKS[{!r}]['QUEUES'].",
+        lambda entry: queues_problems(_queues(entry)),
+    )
+
+
+@register
+def check_entries(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check the keys of each entry that uses a backend of ours (E003)."""
+    return _errors("django_spooler.E003", "Correct TASKS[{!r}].", entry_problems)
+
+
+@register
+def check_backend(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that some backend is ours (W001): without one, tasks never reach the spooler."""
-    if any(True for _ in _our_backends()):
+    if any(_our_entries()):
         return []
     return [
         CheckWarning(
@@ -44,8 +69,55 @@ def check_backend(
     ]
 
 
-def _our_backends() -> list[tuple[str, dict[str, Any]]]:
-    configured = getattr(settings, "TASKS", None) or {}
+@register
+def check_spoolers(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the queues of SPOOLERS exist (W002): a misspelt one goes to the first spooler."""
+    entries = [entry for _, entry in _our_entries() if not queues_problems(_queues(entry))]
+    if any(not _queues(entry) for entry in entries):
+        return []  # that one takes any queue
+    queues = sorted({queue for entry in entries for queue in _queues(entry)})
     return [
-        (alias, params) for alias, params in configured.items() if params.get("BACKEND") == BACKEND
+        CheckWarning(
+            f"OPTIONS['SPOOLERS'] names the queue {queue!r}, which is in no QUEUES.",
+            hint=_queue_hint(queue, queues),
+            id="django_spooler.W002",
+        )
+        for entry in entries
+        if not problems(_options(entry))
+        for queue in _options(entry).get("SPOOLERS", ())
+        if queue not in queues
     ]
+
+
+def _queue_hint(queue: str, queues: list[str]) -> str:
+    near = difflib.get_close_matches(queue, queues, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Add it to QUEUES; known are {queues}."
+
+
+def _errors(
+    identifier: str, hint: str, find: Callable[[Mapping[str, Any]], list[str]]
+) -> list[CheckMessage]:
+    return [
+        Error(problem, hint=hint.format(alias), id=identifier)
+        for alias, entry in _our_entries()
+        for problem in find(entry)
+    ]
+
+
+def _options(entry: Mapping[str, Any]) -> Any:
+    return entry.get("OPTIONS", {})
+
+
+def _queues(entry: Mapping[str, Any]) -> Any:
+    return entry.get("QUEUES", [DEFAULT_TASK_QUEUE_NAME])
+
+
+def _our_entries() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the alias and the entry of each backend that is ours, or made from it."""
+    for alias, entry in (getattr(settings, "TASKS", None) or {}).items():
+        try:
+            backend = import_string(entry.get("BACKEND", ""))
+        except ImportError:
+            continue  # the framework refuses it
+        if isinstance(backend, type) and issubclass(backend, SpoolerBackend):
+            yield alias, entry

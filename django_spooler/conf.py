@@ -1,12 +1,12 @@
-"""``TASKS[alias]["OPTIONS"]`` as one typed, checked object.
+"""An entry of ``TASKS``: what may be wrong with it, and its OPTIONS as one typed object.
 
-The system checks and the backend's constructor both come here, so a wrong option is worded the
-same wherever it is met first.
+The system checks and the backend both come here, so what is wrong is worded the same wherever it
+is met first.
 """
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -125,16 +125,43 @@ def default_directory() -> Path:
     return Path(base_dir) / "spool"
 
 
-def problems(raw: Mapping[str, Any]) -> list[str]:
+def entry_problems(entry: Mapping[str, Any]) -> list[str]:
+    """Return which keys of an entry of TASKS nobody reads, one sentence each."""
+    options = {option.name for option in fields(Options)}
+    return [
+        f"The entry has {key!r}: "
+        + ("move it into its OPTIONS." if key in options else _hint(key, _ENTRY_KEYS))
+        for key in entry
+        if key not in _ENTRY_KEYS
+    ]
+
+
+def queues_problems(queues: object) -> list[str]:
+    """Return what is wrong with QUEUES, one sentence each."""
+    if not isinstance(queues, (list, tuple, set, frozenset)):
+        return [f"QUEUES is {queues!r}: it must be a list of names, as in ['default', 'mail']."]
+    return [problem for problem in map(queue_problem, queues) if problem]
+
+
+def problems(raw: object) -> list[str]:
     """Return what is wrong with the raw OPTIONS, one sentence each."""
-    known = {option.name for option in fields(Options)}
-    found = [_unknown(name, known) for name in raw if name not in known]
+    if not isinstance(raw, Mapping):
+        return [f"OPTIONS is {raw!r}: it must be a dictionary of option name to value."]
+    known = [option.name for option in fields(Options)]
+    found = [
+        f"OPTIONS has an unknown entry {name!r}: {_hint(name, known)}"
+        for name in raw
+        if name not in known
+    ]
     for name, check in _CHECKS.items():
         if name in raw and (finding := check(raw[name])):
             found.append(f"OPTIONS[{name!r}] is {raw[name]!r}: {finding}.")
     if isinstance(raw.get("SPOOLERS"), Mapping):
         found.extend(_spooler_problems(raw["SPOOLERS"]))
     return found
+
+
+_ENTRY_KEYS = ("BACKEND", "QUEUES", "OPTIONS")
 
 
 def queue_problem(name: object) -> str | None:
@@ -147,10 +174,9 @@ def queue_problem(name: object) -> str | None:
     )
 
 
-def _unknown(name: str, known: set[str]) -> str:
+def _hint(name: object, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(name).upper(), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-    return f"OPTIONS has an unknown entry {name!r}: {hint}"
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
 
 
 def _is_number(value: object) -> bool:

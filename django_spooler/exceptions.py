@@ -14,6 +14,7 @@
     │   ├── NewerTask           written by a newer version of this package
     │   ├── UntrustedTask       its signature is missing or wrong
     │   └── UnknownTask         names a task this site does not have
+    ├── TaskRefused             a spooler_raw task answered SPOOL_IGNORE
     ├── TaskTimeout             raised inside a task that runs for too long
     ├── TaskKilled              the process that ran a task died
     ├── Retry                   raised by a task that asks for another try
@@ -75,6 +76,10 @@ class UntrustedTask(UnreadableTask):
 
 class UnknownTask(UnreadableTask):
     """The message names a task that is not registered in this site."""
+
+
+class TaskRefused(SpoolerError):
+    """A ``spooler_raw`` task answered SPOOL_IGNORE: it stands in ``failed``, and is not retried."""
 
 
 class TaskTimeout(SpoolerError):

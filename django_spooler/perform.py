@@ -24,7 +24,7 @@ from .compat import (
 )
 from .conf import Options
 from .context import SpoolerContext
-from .exceptions import Retry, SpoolerError, StopSpooling, TaskTimeout
+from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTimeout
 from .result import SpoolerResult
 from .signals import task_retried
 from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
@@ -160,15 +160,11 @@ def _conclude(task: AnyTask, value: Any) -> Outcome:
     if value == SPOOL_RETRY:
         raise Retry("the task returned SPOOL_RETRY")
     if value == SPOOL_IGNORE:
-        raise _Refused("the task returned SPOOL_IGNORE: it is not for this site")
+        raise TaskRefused("the task returned SPOOL_IGNORE: it is not for this site")
     raise SpoolerError(
         f"{task.module_path} returned {value!r}; a spooler_raw task returns SPOOL_OK, SPOOL_RETRY or"
         " SPOOL_IGNORE"
     )
-
-
-class _Refused(SpoolerError):
-    """A spooler_raw task that answered SPOOL_IGNORE."""
 
 
 def _judge(task: AnyTask, error: BaseException, policy: Policy, attempt: int) -> Outcome:
@@ -178,7 +174,7 @@ def _judge(task: AnyTask, error: BaseException, policy: Policy, attempt: int) ->
     if isinstance(error, policy.discard_on):
         return Discarded(error)
     text = f"{type(error).__name__}: {error}"
-    if isinstance(error, _Refused):
+    if isinstance(error, TaskRefused):
         return Failed(error, str(error))
     if not isinstance(error, (Retry, TaskTimeout, *policy.retry_on)):
         return Failed(error, f"{text} (not one of retry_on)")

@@ -28,6 +28,7 @@ from django.conf import settings
 
 from . import database
 from .backends import process_options
+from .conf import Options
 from .consumer import adopt, announce_set_aside
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
@@ -55,8 +56,9 @@ _FREQUENCY = 1
 class Worker:
     """Our part of one spooler process."""
 
-    def __init__(self, uwsgi: ModuleType) -> None:
+    def __init__(self, uwsgi: ModuleType, options: Options) -> None:
         self._uwsgi = uwsgi
+        self._options = options
         self._previous: Callable[[Mapping[bytes | str, bytes]], Any] | None = None
         self._supervisor: Supervisor | None = None
         self._hurry_until = 0.0
@@ -165,7 +167,7 @@ class Worker:
                 "uwsgi",
                 _generation(self._uwsgi),
                 runners=1,
-                options=process_options(),
+                options=self._options,
                 home=self._home,
             )
         except (SpoolerError, OSError):
@@ -328,7 +330,7 @@ def _install() -> None:
         _obey_signals_during_the_start(uwsgi)
     _set_up_site(uwsgi)
     _warn_of_lazy_apps(uwsgi)
-    Worker(uwsgi).install()
+    Worker(uwsgi, process_options()).install()
 
 
 def _warn_of_lazy_apps(uwsgi: ModuleType) -> None:

@@ -4,14 +4,18 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from django_spooler import conf, spooler_task
+from django_spooler import conf, spooler_forever, spooler_raw, spooler_task
 from django_spooler.exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
 
 from . import tasks_for_tests as tasks
+
+
+def our_backend(**entry):
+    return override_settings(
+        TASKS={"default": {"BACKEND": "django_spooler.backend.SpoolerBackend", **entry}}
+    )
 
 
 def module_level():
@@ -29,6 +33,21 @@ def test_nested_function():
 def test_lambda():
     with pytest.raises(InvalidSpoolerTask, match="lambda"):
         spooler_task(lambda: None)
+
+
+def test_function_of_the_script_that_runs():
+    def main():
+        pass
+
+    main.__qualname__, main.__module__ = "main", "__main__"
+    with pytest.raises(InvalidSpoolerTask, match=r"__main__\.main: .*Move it to a module"):
+        spooler_task(main)
+
+
+@pytest.mark.parametrize("function", [len, SimpleNamespace, SimpleNamespace()])
+def test_what_is_no_function(function):
+    with pytest.raises(InvalidSpoolerTask, match="module level"):
+        spooler_task(function)
 
 
 def test_two_tasks_of_one_name():
@@ -62,9 +81,21 @@ def test_time_in_the_decorator():
         spooler_task(run_after=datetime(2030, 1, 1))
 
 
-def test_misspelt_option_of_the_decorator():
-    with pytest.raises(InvalidSpoolerTask, match="did you mean max_attempts"):
-        spooler_task(max_atempts=3)
+@pytest.mark.parametrize("decorator", [spooler_task, spooler_raw, spooler_forever])
+def test_misspelt_option_of_the_decorator(decorator):
+    finding = rf"{decorator.__name__} has no option 'max_atempts': did you mean max_attempts\?"
+    with pytest.raises(InvalidSpoolerTask, match=finding):
+        decorator(max_atempts=3)
+
+
+def test_option_of_another_decorator():
+    with pytest.raises(InvalidSpoolerTask, match="spooler_raw has no option 'pause'"):
+        spooler_raw(pause=3)
+
+
+def test_context_without_a_parameter_for_it():
+    with pytest.raises(InvalidSpoolerTask, match=r"module_level: .*first argument of 'context'"):
+        spooler_task(takes_context=True)(module_level)
 
 
 @pytest.mark.parametrize(
@@ -115,16 +146,28 @@ def test_argument_that_is_not_json_is_named_by_its_path(value, finding):
         ({"FSYNC": 1}, "True or False"),
     ],
 )
-def test_options_by_exception_and_by_check(options, finding):
-    with pytest.raises(InvalidOptions, match=finding):
-        conf.Options.from_settings(options)
-    params = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
-    with (
-        override_settings(TASKS={"other": params}),
-        pytest.raises((InvalidOptions, SystemCheckError), match=finding),
-    ):
-        call_command("check")
+def test_options(options, finding):
+    with our_backend(OPTIONS=options), pytest.raises(InvalidOptions, match=finding):
+        tasks.add.enqueue(1)
 
 
 def test_every_default_passes_its_own_check():
     assert conf.problems(vars(conf.Options())) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "finding"),
+    [
+        ({"QUEUES": "mail"}, "QUEUES is 'mail': it must be a list of names"),
+        ({"QUEUES": ["default", "a/b"]}, "'a/b' cannot be a directory's name"),
+        ({"OPTIONS": ["SIGNED"]}, "OPTIONS is .*must be a dictionary"),
+        ({"OPTION": {}}, "has 'OPTION': did you mean OPTIONS"),
+        ({"SIGNED": True}, "has 'SIGNED': move it into its OPTIONS"),
+    ],
+)
+def test_entry_of_tasks(entry, finding):
+    with (
+        our_backend(**entry),
+        pytest.raises(InvalidOptions, match=rf"TASKS\['default'\].*{finding}"),
+    ):
+        tasks.add.enqueue(1)
