@@ -5,7 +5,8 @@ from django.dispatch import Signal
 task_failed = Signal()
 """A task was put into ``failed``. Arguments: ``task_result``, ``exception`` and ``reason`` (text).
 
-``task_result`` and ``exception`` are None for a file that could not be read as a task.
+``task_result`` is None for a file that is no task of this site; ``exception`` is then an
+UnreadableTask, or None.
 """
 
 task_retried = Signal()

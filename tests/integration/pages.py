@@ -72,10 +72,25 @@ def blocks(page: Path) -> Iterator[Block]:
     for token in MarkdownIt("commonmark").parse(page.read_text()):
         if token.type in ("fence", "code_block"):
             assert token.map
-            where = f"{page.relative_to(ROOT)}:{token.map[0] + 1}"
+            where = f"{page}:{token.map[0] + 1}"
             if token.type == "code_block":
                 raise PageError(f"{where}: indented code is run by nobody; fence it")
             yield Block(where, token.info.partition(" ")[0], token.info, token.content)
+
+
+def _steps(page: Path) -> list[tuple[Block, str | None]]:
+    """Return what there is to do, each with the output that is expected of it."""
+    steps: list[tuple[Block, str | None]] = []
+    for block in blocks(page):
+        if block.is_passed_over:
+            continue
+        if block.language != "output":
+            steps.append((block, None))
+        elif steps and steps[-1][0].language == "console" and steps[-1][1] is None:
+            steps[-1] = steps[-1][0], block.text
+        else:
+            raise PageError(f"{block.where}: there is no command that could print this")
+    return steps
 
 
 class Reader:
@@ -95,12 +110,7 @@ class Reader:
 
     def read(self, page: Path) -> None:
         """Do what the page says. Raise PageError where it does not work."""
-        todo = [block for block in blocks(page) if not block.is_passed_over]
-        for number, block in enumerate(todo):
-            if block.language == "output":
-                continue  # the commands before it were done with an eye on it
-            following = todo[number + 1 : number + 2]
-            output = next((after.text for after in following if after.language == "output"), None)
+        for block, output in _steps(page):
             try:
                 self._do(block, output)
             except (AssertionError, subprocess.TimeoutExpired) as error:
@@ -113,7 +123,7 @@ class Reader:
             for command in first:
                 self._run(command)
             self._run(last) if output is None else self._expect(last, _with_free_ports(output))
-        elif block.file is None or output is not None:
+        elif block.file is None:
             raise PageError("the block names no file and gives no reason for not being run")
         else:
             self._add(block.file, text)

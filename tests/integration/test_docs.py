@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .pages import Reader
+from .pages import PageError, Reader
 from .server import ROOT, wait_until
 
 DOCS = ROOT / "docs"
@@ -56,4 +56,23 @@ def test_readme_works_in_a_new_project(tmp_path):
 def test_page_works_in_the_project_of_the_tutorial(page, bookshop, tmp_path):
     shutil.copytree(bookshop, tmp_path / "bookshop")
     with following(page, tmp_path / "bookshop"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nx = 1\n```\n",
+        "```\nx = 1\n```\n",
+        "    x = 1\n",
+        "- a list\n\n  ```yaml\n  x: 1\n  ```\n",
+        '```yaml not-run=""\nx: 1\n```\n',
+        "```output\n1\n```\n",
+        "```console\nfalse\n```\n",
+    ],
+)
+def test_page_with_a_block_that_nobody_tries_fails(text, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(PageError), following(page, tmp_path):
         pass
