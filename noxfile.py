@@ -1,5 +1,8 @@
 """The matrix: what is tested here is what the package claims to run on."""
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -11,6 +14,9 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 
 SERVERS = ["postgresql", "mariadb"]
 SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
+
+MEASURED = Path(".cache/coverage").resolve()
+"""Where every process of the full runs leaves what it covered."""
 
 
 @nox.session(python="3.12")
@@ -41,9 +47,22 @@ def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite, and where everything runs on the database servers too."""
     full = (session.python, django) in FULL
     session.install("-e", ".[uwsgi]", f"Django~={django}.0", "-r", "tests/requirements.txt")
-    chosen = [] if full else [*SHORT, "tests/yardstick"]
-    session.run("pytest", "-q", *chosen, env={"DATABASE": "sqlite"})
-    if full:
-        session.install("mysqlclient>=2.2.1")
-        for server in SERVERS:
-            session.run("pytest", "-q", *SHORT, env={"DATABASE": server})
+    if not full:
+        session.run("pytest", "-q", *SHORT, "tests/yardstick", env={"DATABASE": "sqlite"})
+        return
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    measured = {"DATABASE": "sqlite", "COVERAGE_FILE": str(MEASURED / "data")}
+    session.run("coverage", "run", "-m", "pytest", "-q", env=measured)
+    session.install("mysqlclient>=2.2.1")
+    for server in SERVERS:
+        session.run("pytest", "-q", *SHORT, env={"DATABASE": server})
+
+
+@nox.session(python="3.12")
+def coverage(session: nox.Session) -> None:
+    """Print what the full runs covered, those of uWSGI's processes that were not killed included."""
+    session.install("coverage>=7.13")
+    measured = {"COVERAGE_FILE": str(MEASURED / "data")}
+    session.run("coverage", "combine", "--quiet", env=measured)
+    session.run("coverage", "report", env=measured)
+    shutil.rmtree(MEASURED)
