@@ -68,7 +68,6 @@ def test_what_is_no_picture_is_refused_beside_its_field(open_page, tmp_path):
     text.write_text("This is no picture.")
     page = open_page()
     upload(page, text, "Notes")
-    field = page.get_by_label("Picture", exact=True)
     expect(page.get_by_role("alert")).to_contain_text("Upload a valid image")
 
 
