@@ -125,7 +125,7 @@ class Consumer:
             else kill_after(timeout + terms.options.TIMEOUT_GRACE, self._trace)
         )
         try:
-            with bound, self.descriptors.kept_back():
+            with bound:
                 return perform(
                     call.task,
                     result,
@@ -136,6 +136,7 @@ class Consumer:
         finally:
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the task forked and let return
+            self.descriptors.check()
             database.refresh()
 
 

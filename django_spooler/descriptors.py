@@ -1,15 +1,13 @@
 """Descriptors that are kept back from tasks.
 
 A runner lives long, so a task that leaks descriptors uses up those of its process. Some are kept
-back meanwhile: its file can be settled then, and the process knows that it is of no more use.
+back: the task's file can be settled with them, and the process knows that it is of no more use.
 """
 
-import contextlib
 import errno
 import logging
 import os
 import resource
-from collections.abc import Iterator
 
 KEPT_BACK = 16
 """Descriptors; settling a task takes three at a time."""
@@ -24,23 +22,25 @@ class Descriptors:
         self.used_up = False
         """Whether a task has taken the last one it could have."""
 
-    @contextlib.contextmanager
-    def kept_back(self) -> Iterator[None]:
-        """Run the block with KEPT_BACK descriptors fewer than the process may have."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._limits: tuple[int, int] | None = None
+
+    def keep_back(self) -> None:
+        """Let this process have KEPT_BACK descriptors fewer, until ``check`` finds none left."""
+        self._limits = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(1, soft - KEPT_BACK), hard))
-        try:
-            yield
-        finally:
-            self.used_up = _none_is_left()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            if self.used_up:
-                logger.error(
-                    "Process %d has used up its descriptors (%d, ulimit -n): its tasks do not close"
-                    " what they open. Another takes its place",
-                    os.getpid(),
-                    soft,
-                )
+
+    def check(self) -> None:
+        """Give out those kept back where a task has left none."""
+        if self._limits is None or not _none_is_left():
+            return
+        self.used_up = True
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+        logger.error(
+            "Process %d has used up its descriptors (%d, ulimit -n): its tasks do not close what"
+            " they open. Another takes its place",
+            os.getpid(),
+            self._limits[0],
+        )
 
 
 def _none_is_left() -> bool:

@@ -194,6 +194,7 @@ class Runner:
         os.chdir(self._home)
         self._listen()
         self._surroundings = Surroundings()
+        self._consumer.descriptors.keep_back()
 
     def _listen(self) -> None:
         """Hear the signals that mean to leave after the task. A lost parent is one of them.

@@ -4,6 +4,9 @@ import contextlib
 import os
 import signal
 
+# What the signal module wraps: the enums it makes of every answer cost more than all the rest here.
+from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
+
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 
@@ -17,8 +20,8 @@ class Surroundings:
     def __init__(self) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a task may leave an alarm behind
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else Python cannot put uWSGI's back
-        self._handlers = [(signum, signal.getsignal(signum)) for signum in _SIGNALS]
-        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._handlers = [(signum, getsignal(signum)) for signum in _SIGNALS]
+        self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._directory = os.getcwd()
@@ -26,9 +29,9 @@ class Surroundings:
     def restore(self) -> None:
         """Undo what a task has changed."""
         for signum, handler in self._handlers:
-            if signal.getsignal(signum) != handler:
+            if getsignal(signum) != handler:
                 signal.signal(signum, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+        pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         os.umask(self._umask)
         if not _stands_in(self._directory):
             with contextlib.suppress(OSError):
