@@ -110,6 +110,17 @@ class Site:
         """Tell whether no task waits or runs."""
         return not any(self.counts().values())
 
+    def has_nothing_ready(self) -> bool:
+        """Tell whether no task is ready or runs."""
+        counts = self.counts()
+        return not counts["ready"] and not counts["running"]
+
+    def empty(self, state: str) -> None:
+        """Delete the files of a state."""
+        for directory, _, files in os.walk(self.tree / state):
+            for name in files:
+                os.unlink(os.path.join(directory, name))
+
     def processes(self) -> list[int]:
         """Return every living process that belongs to this site, the caller's own left out."""
         mark = f"TORTURE_DIR={self.directory}".encode()
@@ -143,15 +154,28 @@ class Server(Site):
         *,
         spoolers: int = 1,
         ini: Path | None = None,
+        command: tuple[str, ...] | None = None,
         arguments: tuple[str, ...] = (),
         options: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> None:
-        """Without ``ini`` it is the bare set-up: a spooler and the import, nothing else."""
+        """Without ``ini`` it is the bare set-up: a spooler and the import, nothing else.
+
+        ``command`` are the options instead of these, ``arguments`` those beside them.
+        """
         super().__init__(directory, options=options, **environment)
         self.spool.mkdir(exist_ok=True)
         self._spoolers = spoolers
         self._ini = ini
+        self._command_options = command or (
+            "--master",
+            "--spooler",
+            str(self.spool),
+            "--spooler-processes",
+            str(spoolers),
+            "--import",
+            "django_spooler.worker",
+        )
         self._arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -175,6 +199,7 @@ class Server(Site):
             "the spoolers are spawned",
         )
         self.eventually(lambda: len(self.runners()) >= self._spoolers, "the runners are at work")
+        self.eventually(lambda: _listens(self.port), "the port is open")
         return self
 
     def _command(self) -> list[str]:
@@ -184,13 +209,7 @@ class Server(Site):
             command += ["--ini", str(self._site_ini())]
         else:
             command += [
-                "--master",
-                "--spooler",
-                str(self.spool),
-                "--spooler-processes",
-                str(self._spoolers),
-                "--import",
-                "django_spooler.worker",
+                *self._command_options,
                 "--module",
                 "tests.torture.site.wsgi",
                 "--no-orphans",
@@ -280,6 +299,13 @@ class Server(Site):
         os.kill(self.master, signum)
         self.wait_for_end()
 
+    def stop_alone(self) -> None:
+        """Stop a server that shares the site with another."""
+        assert self.process is not None
+        os.kill(self.master, signal.SIGINT)
+        self.process.wait(30)
+        self.process = None
+
     def kill_master(self) -> None:
         """SIGKILL the master, and wait until its processes have left."""
         os.kill(self.master, signal.SIGKILL)
@@ -322,8 +348,9 @@ def running(directory: Path, **options: Any) -> Iterator[Server]:
 
 _SHELL_IMPORTS = """\
 import json, os, random, sys, time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone as _timezone
 from django.utils import timezone
+UTC = _timezone.utc
 from tests.torture.site.ledger import note
 from tests.torture.site.tasks import *
 """
@@ -338,3 +365,8 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
