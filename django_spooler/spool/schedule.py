@@ -15,8 +15,11 @@ from .directory import ASTRAY, Place, Spool, is_directory, names_in, parse_level
 from .names import TaskName
 from .watch import Watcher
 
-BATCH = 500
+BATCH = 100
 """Files made ready at a time, so that the first of many due at once starts soon."""
+
+_SECOND = 1_000_000_000
+"""Nanoseconds."""
 
 _SWEEP_AFTER = 180
 """Seconds after its minute that an empty directory is removed."""
@@ -32,6 +35,8 @@ class _Minute:
     """Seconds since the epoch."""
     due: list[tuple[int, str]] = field(default_factory=list)
     """A heap of (nanoseconds since the epoch, name)."""
+    known: set[str] = field(default_factory=set)
+    """The names in the heap."""
     stale: bool = True
 
 
@@ -62,19 +67,20 @@ class Schedule:
             minute.stale = True
 
     def make_due_ready(self) -> bool:
-        """Move up to BATCH files whose time has come to ready; tell whether more are due."""
+        """Move up to BATCH files whose time has come to ready; tell whether more are due.
+
+        Those of higher priority go first.
+        """
         if self._tree_is_stale:
             self._find_minutes()
         now = time.time_ns()
         self._begin_minutes(now)
         moved = 0
-        for minute in list(self._begun.values()):
+        for minute in sorted(self._begun.values(), key=lambda minute: minute.place.level):
             if minute.stale:
                 self._list(minute)
             while minute.due and minute.due[0][0] <= now and moved < BATCH:
-                self._make_ready(minute, *minute.due[0])
-                heapq.heappop(minute.due)
-                moved += 1
+                moved += self._take(minute, now)
             if not minute.due and minute.start + _SWEEP_AFTER < time.time():
                 self._sweep(minute)
         return moved == BATCH
@@ -86,10 +92,25 @@ class Schedule:
             times.append(float(self._later[0][0]))
         return min(times, default=None)
 
-    def _make_ready(self, minute: _Minute, due: int, name: str) -> None:
-        ready = replace(TaskName.parse(name), ready_at=due // 1000)
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            self._spool.make_ready(os.path.join(minute.path, name), ready, minute.place)
+    def _take(self, minute: _Minute, now: int) -> bool:
+        """Make the first file of the heap ready if its time has come; tell whether it was moved.
+
+        An error of the directory leaves it in the heap.
+        """
+        _, name = minute.due[0]
+        path = os.path.join(minute.path, name)
+        try:
+            due = os.lstat(path).st_mtime_ns
+            if due > now:  # it was listed before its producer had set the exact time
+                heapq.heapreplace(minute.due, (due, name))
+                return False
+            ready = replace(TaskName.parse(name), ready_at=due // 1000)
+            self._spool.make_ready(path, ready, minute.place)
+        except FileNotFoundError:  # another process was faster
+            pass
+        heapq.heappop(minute.due)
+        minute.known.discard(name)
+        return True
 
     def _begin_minutes(self, now: int) -> None:
         while self._later and self._later[0][0] * 1_000_000_000 <= now:
@@ -99,17 +120,24 @@ class Schedule:
 
     def _list(self, minute: _Minute) -> None:
         minute.stale = False
-        minute.due = []
         try:
             self._watcher.watch_files(minute.path)
         except (FileNotFoundError, NotADirectoryError):
             self._drop(minute)
             return
         for name in names_in(minute.path):
-            with contextlib.suppress(FileNotFoundError):
-                status = os.lstat(os.path.join(minute.path, name))
-                minute.due.append((status.st_mtime_ns, name))
-        heapq.heapify(minute.due)
+            if name not in minute.known:
+                with contextlib.suppress(FileNotFoundError):
+                    heapq.heappush(minute.due, (self._look_at(minute, name), name))
+                    minute.known.add(name)
+
+    def _look_at(self, minute: _Minute, name: str) -> int:
+        """Return when to look whether a file is due (nanoseconds since the epoch).
+
+        uWSGI sets whole seconds, rounded up; our producer sets the exact time just after.
+        """
+        due = os.lstat(os.path.join(minute.path, name)).st_mtime_ns
+        return due if due % _SECOND else due - _SECOND
 
     def _sweep(self, minute: _Minute) -> None:
         with contextlib.suppress(OSError):

@@ -186,9 +186,9 @@ class Server(Site):
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> "Server":
-        """Start uWSGI and wait until each spooler has a runner."""
-        self.port = _free_port()
+    def start(self, port: int = 0) -> "Server":
+        """Start uWSGI, on a given port or a free one, and wait until each spooler has a runner."""
+        self.port = port or _free_port()
         offset = self.log.stat().st_size
         self.process = self.spawn(*self._command(), start_new_session=True)
         self.eventually(

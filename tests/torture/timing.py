@@ -164,7 +164,7 @@ def _order(clock: _Clock, chance: random.Random, size: int) -> dict[str, Any]:
 def _same_second(clock: _Clock, chance: random.Random, size: int) -> dict[str, Any]:
     """Very many due at the same second: none is early, and one that is urgent does not wait."""
     count = size // 5
-    lead = 3 + count / 1000
+    lead = 5 + count / 500
     due = time.time() + lead
     clock.shell(
         f"later = work.using(run_after=datetime.fromtimestamp({due}, tz=UTC))\n"

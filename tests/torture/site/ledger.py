@@ -7,14 +7,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_directory = Path(os.environ.get("TORTURE_DIR", "."))
+directory = Path(os.environ.get("TORTURE_DIR", "."))
+"""Where the run's files are."""
+
 _locks: list[int] = []
 
 
 def note(event: str, number: int, value: float = 0.0) -> None:
     """Add a line to the ledger."""
     line = f"{event} {number} {os.getpid()} {time.time():.6f} {value:.6f}\n"
-    descriptor = os.open(_directory / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    descriptor = os.open(directory / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, line.encode())
     finally:
@@ -24,7 +26,7 @@ def note(event: str, number: int, value: float = 0.0) -> None:
 def hold(number: int) -> None:
     """Lock the task's byte until ``release`` or death; note where another process holds it."""
     if not _locks:
-        _locks.append(os.open(_directory / "locks", os.O_RDWR | os.O_CREAT, 0o666))
+        _locks.append(os.open(directory / "locks", os.O_RDWR | os.O_CREAT, 0o666))
     try:
         fcntl.lockf(_locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
     except OSError:

@@ -7,8 +7,9 @@ import signal
 import time
 
 from django_spooler import spooler_task
+from django_spooler.context import SpoolerContext
 
-from .ledger import hold, note, release
+from .ledger import directory, hold, note, release
 
 
 @spooler_task
@@ -18,6 +19,17 @@ def work(number: int, milliseconds: float = 0) -> None:
     note("start", number)
     time.sleep(milliseconds / 1000)
     note("end", number)
+    release(number)
+
+
+@spooler_task(takes_context=True)
+def stay(context: SpoolerContext, number: int) -> None:
+    """Work until the run calls it off, and tell whether it was asked to hurry."""
+    hold(number)
+    note("start", number)
+    while not (directory / f"leave-{number}").exists():
+        time.sleep(0.01)
+    note("end", number, context.stopping)
     release(number)
 
 
