@@ -27,7 +27,10 @@ class FailedAttempt:
     attempt: int
     at: datetime
     """When it ended."""
+    exception: str
+    """The class's dotted path."""
     error: str
+    """Its class and text in one line."""
     traceback: str
     worker: str
 
@@ -192,6 +195,7 @@ def _told_by(message: Message, journal: list[Attempt]) -> dict[str, Any]:
             FailedAttempt(
                 attempt=attempt.attempt,
                 at=_utc(attempt.at),
+                exception=attempt.exception,
                 error=attempt.error,
                 traceback=attempt.traceback,
                 worker=attempt.worker,
