@@ -12,7 +12,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from .server import ROOT, DeadlineError, free_ports, living_sessions, wait_until
+from tests.checkout import copy_to
+
+from .server import DeadlineError, free_ports, living_sessions, wait_until
 
 MAKE = shutil.which("make")
 INSTALLED_WITHIN = 300
@@ -24,18 +26,7 @@ MISSING_MODULE = "import sys\nsys.modules['ensurepip'] = None\n"
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """Return a clean copy of this checkout, below a name that a shell would split."""
-    copy = tmp_path_factory.mktemp("demo") / "a checkout"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name)
-    return copy
+    return copy_to(tmp_path_factory.mktemp("demo") / "a checkout")
 
 
 class Demo:
