@@ -103,7 +103,7 @@ def test_wheel_says_what_it_is_and_brings_its_licence(wheel):
 def test_new_site_has_nothing_to_complain_of(site):
     assert "no issues" in manage(site, "check")
     assert "No changes detected" in manage(
-        site, *"makemigrations --check --dry-run django_spooler".split()
+        site, *["makemigrations", "--check", "--dry-run", "django_spooler"]
     )
     manage(site, "migrate", "--verbosity=0")
     assert "[ ]" not in manage(site, "showmigrations", "django_spooler")
