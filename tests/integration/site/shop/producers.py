@@ -1,6 +1,7 @@
 """What the tests let the site do that cannot be said in JSON."""
 
 import hashlib
+import os
 
 from django.db import transaction
 from django.utils import timezone, translation
@@ -65,3 +66,18 @@ def in_a_transaction(tag, *, fails):
 
 class _RolledBackError(Exception):
     pass
+
+
+def enqueue_without_descriptors(label):
+    """Enqueue while this process has no descriptor left."""
+    task, taken = tasks.ordered, []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+    try:
+        task.enqueue(label)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)

@@ -141,3 +141,26 @@ def break_connection():
     connection.ensure_connection()
     connection.connection.close()
     record("break_connection")
+
+
+@spooler_task(takes_context=True, max_attempts=1)
+def fails_at_the_gate(context, gate):
+    """Fail once the test opens the gate."""
+    record("started", gate=gate, attempt=context.attempt, id=context.task_result.id)
+    wait_at(gate)
+    raise RuntimeError("failed as told")
+
+
+_never_closed = []
+
+
+@spooler_task(backoff=0.05)
+def leaks_descriptors(tag, fails):
+    """Open files until there is no descriptor left, and keep them."""
+    record("leaks_descriptors", tag=tag)
+    try:
+        while True:
+            _never_closed.append(open(os.devnull))
+    except OSError:
+        if fails:
+            raise
