@@ -316,8 +316,14 @@ class Server:
 
     def reload(self) -> None:
         """Reload with SIGHUP to the master; return once new processes serve."""
+        with self.reloading():
+            self.signal(self.master, signal.SIGHUP)
+
+    @contextlib.contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Wait, behind the block that asks for a reload, until new processes serve."""
         start, old = self.log_path.stat().st_size, set(self.spoolers + self.web_workers)
-        self.signal(self.master, signal.SIGHUP)
+        yield
         wait_until(lambda: not old & set(self.processes), "the old processes are gone")
         self._wait_until_up(start)
 

@@ -215,6 +215,8 @@ def test_missing_network_is_told_and_a_later_start_installs_anew(checkout):
         PORT=str(*free_ports(1)),
         PIP_CONFIG_FILE=os.devnull,
         PIP_INDEX_URL="http://127.0.0.1:9/",
+        PIP_EXTRA_INDEX_URL="",
+        PIP_FIND_LINKS="",
         PIP_RETRIES="0",
         PIP_NO_CACHE_DIR="1",
     )

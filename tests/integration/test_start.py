@@ -1,13 +1,16 @@
-"""A stop that arrives before uWSGI has come up."""
+"""A stop before uWSGI has come up, and a reload of the shipped configuration by a touch."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from .server import DEADLINE, wait_until
+from .setups import SHIPPED
 
 LOADING = "open('loading', 'w').close()\nopen('gates/gate').read()\n"
 
@@ -37,3 +40,12 @@ def test_stop_while_the_site_is_loaded_is_obeyed(launch, signum):
             assert uwsgi.wait(DEADLINE) == -signum
         finally:
             uwsgi.kill()
+
+
+def test_shipped_configuration_reloads_the_server_when_it_is_touched(launch):
+    server = launch.server(SHIPPED)
+    with server.reloading():
+        later = time.time() + 2  # uWSGI looks at whole seconds
+        os.utime(server.site.directory / "uwsgi.ini", (later, later))
+    server.call("mysite.calls.enqueue", "shop.tasks.echo", ["after"], {})
+    server.site.wait_for("echo")
