@@ -27,8 +27,8 @@ from .compat import (
 from .conf import queue_problem
 from .descriptors import Descriptors
 from .envelope import read
-from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask
-from .message import Attempt, Message, encode_attempt
+from .exceptions import DamagedTask, TaskKilled, UnknownTask, UnreadableTask, UntrustedTask
+from .message import Attempt, Message, encode_attempt, shortened
 from .perform import (
     Again,
     Failed,
@@ -42,8 +42,8 @@ from .perform import (
 )
 from .result import SpoolerResult, new_result
 from .signals import task_failed
-from .spool.directory import Place, Spool, is_gone, read_settled
-from .spool.names import TaskName
+from .spool.directory import Place, Spool, claimable, is_gone, read_settled
+from .spool.names import TaskName, printable
 from .spool.queue import Claimed
 from .tasks import find_task
 from .timelimit import kill_after
@@ -108,8 +108,9 @@ class Consumer:
             set_aside(self._spool, claimed, error)
             return
         try:
+            _check_place(message, claimed.place)
             call = find_call(message, attempts, self._find_task)
-        except UnknownTask as error:
+        except (UnknownTask, UntrustedTask) as error:
             set_aside(self._spool, claimed, error, message)
             return
         result = call.new_result(claimed.task_name.attempts)
@@ -155,7 +156,7 @@ def adopt(spool: Spool, path: str) -> None:
         spool.set_aside(path, reason)
         announce_set_aside(os.path.basename(path), reason, error)
         return
-    name = TaskName(os.path.basename(path))
+    name = claimable(os.path.basename(path), place)
     if message.run_after is not None and message.run_after > time.time():
         spool.schedule(path, name, place, message.run_after)
     else:
@@ -169,6 +170,15 @@ def _checked_place(message: Message) -> Place:
     if not TASK_MIN_PRIORITY <= message.priority <= TASK_MAX_PRIORITY:
         raise DamagedTask(f"priority {message.priority} is out of range")
     return Place.of(message.queue, message.priority)
+
+
+def _check_place(message: Message, place: Place) -> None:
+    """Raise UntrustedTask where a signed message stands in another place than it was signed for."""
+    if signatures_required() and place != Place.of(message.queue, message.priority):
+        raise UntrustedTask(
+            f"it stands in queue {place.queue!r} at priority {place.priority}, and was signed for"
+            f" queue {message.queue!r} at priority {message.priority}"
+        )
 
 
 def find_task_and_terms(
@@ -243,10 +253,10 @@ def _move(
     elif isinstance(outcome, Failed):
         spool.set_aside(
             claimed.path,
-            outcome.reason,
+            shortened(outcome.reason),
             identifier=call.message.id,
             task=call.message.task,
-            traceback=result.errors[-1].traceback,
+            traceback=shortened(result.errors[-1].traceback),
             place=claimed.place,
             name=claimed.name,
         )
@@ -272,7 +282,7 @@ def set_aside(
 
 def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = None) -> None:
     """Log that a file which is no task of ours stands in ``failed``, and tell the receivers."""
-    logger.error("%s was set aside: %s", name, reason)
+    logger.error("%r was set aside: %s", name, printable(reason))
     task_failed.send_robust(Consumer, task_result=None, exception=error, reason=reason)
 
 

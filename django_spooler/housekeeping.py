@@ -1,10 +1,14 @@
 """What nobody waits for: old failed tasks, and what killed producers left in ``tmp``."""
 
 import contextlib
+import logging
 import os
 import time
 
+from .exceptions import SpoolUnavailable
 from .spool.directory import Spool, names_in
+
+logger = logging.getLogger("django_spooler")
 
 _ABANDONED = 3600.0
 """Seconds after which an unfinished file is nobody's any more."""
@@ -23,7 +27,10 @@ def tidy(spool: Spool, *, max_age: float | None, max_count: int | None) -> None:
     oldest = 0.0 if max_age is None else time.time() - max_age
     for number, (identifier, _, why) in enumerate(newest_first):
         if why.at < oldest or (max_count is not None and number >= max_count):
-            spool.discard(identifier)
+            try:
+                spool.discard(identifier)
+            except SpoolUnavailable as error:
+                logger.error("Failed task %s cannot be discarded: %s", identifier, error)
 
 
 def _remove_abandoned(spool: Spool, before: float) -> None:

@@ -29,9 +29,12 @@ VERSION = 1
 _SALT = "django_spooler.message"
 _MAX_DEPTH = 300
 
-_YEAR_1 = -62_135_596_800
-_YEAR_10000 = 253_402_300_800
-"""What datetime knows, in seconds since the epoch."""
+_YEAR_2 = -62_104_060_800
+_YEAR_9999 = 253_370_764_800
+"""What datetime knows in every time zone, in seconds since the epoch."""
+
+_TRACEBACK_MAX = 64_000
+"""Characters of a traceback the journal keeps, so that it stays one however often a task fails."""
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: each field of a frozen one costs a call
@@ -119,8 +122,21 @@ def decode(line: bytes, *, signed: bool) -> Message:
 
 
 def encode_attempt(attempt: Attempt) -> bytes:
-    """Return the journal's line for one attempt."""
-    return json.dumps(asdict(attempt), separators=(",", ":")).encode("ascii") + b"\n"
+    """Return the journal's line for one attempt; of a very long error or traceback, both ends."""
+    fields = {
+        **asdict(attempt),
+        "error": shortened(attempt.error),
+        "traceback": shortened(attempt.traceback),
+    }
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def shortened(text: str) -> str:
+    """Return a traceback, or the two ends of one that is very long."""
+    if len(text) <= _TRACEBACK_MAX:
+        return text
+    half = _TRACEBACK_MAX // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
 def decode_journal(lines: Sequence[bytes]) -> list[Attempt]:
@@ -140,7 +156,7 @@ def _is_sound(attempt: Attempt) -> bool:
     return (
         type(attempt.attempt) is int
         and type(attempt.at) in (int, float)
-        and _YEAR_1 <= attempt.at < _YEAR_10000
+        and _YEAR_2 <= attempt.at < _YEAR_9999
         and type(attempt.exception)
         is type(attempt.error)
         is type(attempt.traceback)
@@ -172,7 +188,9 @@ class _NotJSON(Exception):
 
 def _plain(value: Any, depth: int = 0) -> Any:
     kind = type(value)
-    if value is None or kind is str or kind is bool:
+    if kind is str:
+        return value if value.isascii() else _without_pairs(value)
+    if value is None or kind is bool:
         return value
     if kind is int:
         return _short_enough(value)
@@ -192,7 +210,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def _plain_subclass(value: Any, depth: int) -> Any:
     """Take a value of a subclass (an enum, a SafeString, a named tuple) for its plain type."""
     if isinstance(value, str):
-        return str.__str__(value)
+        return _without_pairs(str.__str__(value))
     if isinstance(value, int):
         return _short_enough(int(value))
     if isinstance(value, float):
@@ -204,8 +222,17 @@ def _plain_subclass(value: Any, depth: int) -> Any:
 
 def _plain_key(key: Any) -> str:
     if isinstance(key, str):
-        return str.__str__(key)
+        return _without_pairs(str.__str__(key))
     raise _NotJSON(f"the key {key!r} is not a string. JSON has only string keys")
+
+
+def _without_pairs(text: str) -> str:
+    """Return text with pairs of surrogates as the one character JSON makes of them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
 
 
 def _short_enough(value: int) -> int:
@@ -280,7 +307,13 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text[:20]} is beyond any float")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -303,6 +336,22 @@ def _checked(fields: dict[str, Any]) -> Message:
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
     for moment in (message.enqueued_at, message.run_after):
-        if moment is not None and not _YEAR_1 <= moment < _YEAR_10000:
+        if moment is not None and not _YEAR_2 <= moment < _YEAR_9999:
             raise DamagedTask("a time of the message is beyond any calendar")
+    if _is_too_deep([message.args, message.kwargs]):
+        raise DamagedTask(f"its arguments are nested more than {_MAX_DEPTH} deep")
     return message
+
+
+def _is_too_deep(containers: list[Any]) -> bool:
+    """Tell whether containers hold others more than _MAX_DEPTH deep, level by level."""
+    for _ in range(_MAX_DEPTH + 1):
+        containers = [
+            child
+            for container in containers
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) in (list, dict)
+        ]
+        if not containers:
+            return False
+    return True

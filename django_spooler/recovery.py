@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from .consumer import settle_killed
-from .spool.directory import ASTRAY, Spool, is_directory, names_in
+from .spool.directory import ASTRAY, Spool, is_stray, names_in
 from .spool.process import (
     SUPERVISOR,
     Card,
@@ -69,11 +69,15 @@ class Recovery:
             left = claimed_by(self.spool, name) if ours else []
             words = last_words(self.spool, name)
             for claimed in left:
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     if death is not None:
                         settle_killed(self.spool, claimed, death, words.stack, worker)
                     else:
                         self._put_back(claimed, words, worker)
+                except FileNotFoundError:
+                    pass
+                except PermissionError as error:  # a foreign directory: others' files go on
+                    logger.error("%r cannot be put back: %s", claimed.path, error.strerror)
             if ours:
                 forget(self.spool, name)
                 forget_words(self.spool, name)
@@ -107,7 +111,7 @@ class Recovery:
         for name in names_in(self.spool.path("running")):
             if name in known:
                 continue
-            if not is_directory(path := self.spool.path("running", name)):
+            if is_stray(path := self.spool.path("running", name)):
                 with contextlib.suppress(OSError):
                     self.spool.set_aside(path, ASTRAY)
             else:

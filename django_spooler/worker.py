@@ -3,15 +3,17 @@
 Imported in the master it prepares the site and the directories; each spooler process then becomes a
 supervisor of a runner. With ``lazy-apps`` the spoolers import it themselves (``spooler-import``).
 
-uWSGI's loop stays in charge: our handler is called for a bell file, looks after its runner for at
-most a second, asks for the next pass and returns. Other libraries' files, uWSGI's signals and the
-frequency of the spooler get their turn in between.
+uWSGI's loop stays in charge: our handler is called for a bell file, looks after its runner, asks
+for the next pass and returns: after a second while files of other libraries are there, at once when
+one comes in or a uWSGI signal waits. Else it stays: a pass has nothing to find then but a damaged
+file of this moment, which the loop would delete unseen.
 """
 
 import contextlib
 import importlib
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -32,16 +34,22 @@ from .conf import Options
 from .consumer import adopt, announce_set_aside
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
-from .spool.directory import Spool
-from .spool.scanned import ScannedDirectory, hang_bells, is_bell
+from .spool.directory import Spool, names_in
+from .spool.scanned import (
+    ScannedDirectory,
+    hang_bells,
+    is_bell,
+    is_guard,
+    scanned_directories,
+)
 from .spool.watch import new_watcher
 from .supervisor import Supervisor
-from .tasks import SPOOL_RETRY
+from .tasks import SPOOL_IGNORE, SPOOL_RETRY
 
 logger = logging.getLogger("django_spooler")
 
 SLICE = 1.0
-"""Seconds our handler keeps uWSGI's loop at most."""
+"""Seconds our handler keeps uWSGI's loop while that has something else to do."""
 
 _HURRY = 0.1
 """Seconds after a foreign file came in which our handler returns at once."""
@@ -65,12 +73,15 @@ class Worker:
         self._told_to_leave = False
         # As web workers see it; later uWSGI's loop goes to the directory of each file it reads.
         self._home = os.getcwd()
+        self._is_others_turn = False
+        self._inherited_queues: set[int] = set()
+        self._loop_queues: set[int] = set()
 
     # Setting up
 
     def install(self) -> None:
         """Become uWSGI's handler; the one set before goes on with what is not ours."""
-        _import_uwsgidecorators()
+        _import_uwsgidecorators(self._uwsgi)
         self.take_over()
         previous_hook = getattr(self._uwsgi, "post_fork_hook", None)
 
@@ -100,19 +111,17 @@ class Worker:
             self.take_over()
             self._uwsgi.set_spooler_frequency(_FREQUENCY)
             signal.signal(signal.SIGHUP, self._leave)
+            self._inherited_queues = _event_queues()
             self._prepare(self._own_directory())
             self._look_first()
 
     def _look_first(self) -> None:
         """Clean the directory before uWSGI's loop reads it: it deletes what is damaged."""
-        spool = Spool(self._own_directory())
+        self._spool = Spool(self._own_directory())
         self._scanned = ScannedDirectory(
-            spool, self._verdict, partial(adopt, spool), announce_set_aside
+            self._spool, self._verdict, partial(adopt, self._spool), announce_set_aside
         )
-        try:
-            self._scanned.sweep()
-        except (SpoolerError, OSError):
-            logger.exception("Spool directory %s makes trouble", spool.directory)
+        self._look_around()
 
     def _prepare(self, directory: str) -> None:
         try:
@@ -135,15 +144,19 @@ class Worker:
     def handle(self, environ: Mapping[bytes | str, bytes]) -> Any:
         """Answer uWSGI's loop for one file; the values are SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE."""
         # uWSGI gives this key and "body" as text, those of the packet as bytes.
-        if is_bell(os.fsdecode(environ["spooler_task_name"])):
+        name = os.fsdecode(environ["spooler_task_name"])
+        if is_guard(name):
+            self._look_around()
+            return SPOOL_RETRY
+        if is_bell(name):
             self._serve_slice()
             os.kill(os.getpid(), signal.SIGUSR1)
             return SPOOL_RETRY
+        self._scanned.note_try(name)
         variables = {os.fsencode(key): value for key, value in environ.items()}
         if MARK in variables or self._verdict(variables) is not None:
-            return SPOOL_RETRY  # the next slice moves it
-        assert self._previous is not None
-        return self._previous(environ)
+            return SPOOL_RETRY  # the next look moves it
+        return self._call_others(environ, variables)
 
     def _serve_slice(self) -> None:
         """Look after the runner and the directory, for a second or until others have work."""
@@ -152,15 +165,23 @@ class Worker:
             self._start()
         while self._supervisor is not None:
             self._tend()
-            left = until - time.monotonic()
-            if left <= 0 or time.monotonic() < self._hurry_until:
+            now = time.monotonic()
+            if self._scanned.has_untried and now < self._hurry_until:
                 return
-            self._watcher.wait(left, self._wake_reader.fileno(), *self._supervisor.descriptors)
+            if now >= until and (self._scanned.has_others or not self._loop_queues):
+                return
+            self._watcher.wait(
+                SLICE if now >= until else until - now,
+                self._wake_reader.fileno(),
+                *self._supervisor.descriptors,
+                *self._loop_queues,
+            )
             _drain(self._wake_reader)
+            if select.select(self._loop_queues, (), (), 0)[0]:
+                return
 
     def _start(self) -> None:
         """Become a supervisor; where the directory does not allow it, a later pass tries again."""
-        self._spool = Spool(self._own_directory())
         try:
             supervisor = Supervisor(
                 self._spool,
@@ -175,6 +196,8 @@ class Worker:
             time.sleep(SLICE)
             return
         self._watcher = new_watcher()
+        if not self._uwsgi.opt.get("spooler-harakiri"):
+            self._loop_queues = _event_queues() - self._inherited_queues
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
@@ -184,22 +207,35 @@ class Worker:
     def _tend(self) -> None:
         assert self._supervisor is not None
         try:
-            self._watcher.changed()
-            self._watcher.watch_files(self._spool.directory)
-            hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
-            if self._scanned.sweep():
-                self._hurry_until = time.monotonic() + _HURRY
+            self._watch()
         except (SpoolerError, OSError):
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
             time.sleep(SLICE)
             self._prepare(self._spool.directory)
         self._supervisor.tick()
+        self._look_around()  # last, since uWSGI's loop may come to the files next
         if self._is_orphan():
             os._exit(0)  # the runner hears of it, ends its task and leaves too
         if self._told_to_leave:
             self._leave_now()
 
     # Other libraries' tasks
+
+    def _call_others(
+        self, environ: Mapping[bytes | str, bytes], variables: Mapping[bytes, bytes]
+    ) -> Any:
+        """Hand a foreign file to its library: it answers uWSGI as if it were alone."""
+        if self._is_others_turn:  # a handler that wraps ours
+            return SPOOL_IGNORE
+        self._is_others_turn = True
+        try:
+            if b"ud_spool_func" in variables:
+                return sys.modules["uwsgidecorators"].manage_spool_request(environ)
+            assert self._previous is not None
+            return self._previous(environ)
+        finally:
+            self._is_others_turn = False
+            self.take_over()  # the task may have imported another library
 
     def _verdict(self, variables: Mapping[bytes, bytes]) -> str | None:
         """Return why a foreign packet must not reach the handler set before ours, None if it may."""
@@ -214,6 +250,21 @@ class Worker:
 
     def _leave(self, signum: int, frame: FrameType | None) -> None:
         self._told_to_leave = True
+
+    def _watch(self) -> None:
+        self._watcher.changed()
+        for directory in scanned_directories(self._spool):
+            with contextlib.suppress(PermissionError):
+                self._watcher.watch_files(directory)
+
+    def _look_around(self) -> None:
+        """Move out of the scanned directory what is not others'."""
+        try:
+            hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
+            if self._scanned.sweep():
+                self._hurry_until = time.monotonic() + _HURRY
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
     def _is_orphan(self) -> bool:
         """Tell whether the master was killed: what it starts next must not find us beside it."""
@@ -249,13 +300,34 @@ def _is_of_uwsgidecorators(handler: Callable[..., Any]) -> bool:
     return getattr(handler, "__module__", None) == "uwsgidecorators"
 
 
-def _import_uwsgidecorators() -> None:
+def _import_uwsgidecorators(uwsgi: ModuleType) -> None:
     """Import it before we take over, since its first import sets the handler and the fork hook.
 
-    It raises without a master process, and where uWSGI brings no such module.
+    What stood there stays the handler of all files but those of uwsgidecorators. It raises without
+    a master process, and where uWSGI brings no such module.
     """
+    if "uwsgidecorators" in sys.modules:
+        return
+    handler, hook = getattr(uwsgi, "spooler", None), getattr(uwsgi, "post_fork_hook", None)
     with contextlib.suppress(Exception):
-        importlib.import_module("uwsgidecorators")
+        module = importlib.import_module("uwsgidecorators")
+        if handler is not None:
+            setattr(uwsgi, "spooler", handler)  # noqa: B010
+        if hook is not None:
+            module.postfork_chain.append(hook)
+
+
+def _event_queues() -> set[int]:
+    """Return the epoll descriptors of this process: uWSGI's loop hears of its signals by one.
+
+    Empty where the system has no such thing.
+    """
+    found = set()
+    for name in names_in("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
+                found.add(int(name))
+    return found
 
 
 def _drain(end: socket.socket) -> None:

@@ -33,7 +33,7 @@ from types import NoneType
 from typing import TypeVar
 
 from ..exceptions import DamagedTask, SpoolUnavailable
-from .names import TaskName, new_base
+from .names import PREFIX, TaskName, new_base
 
 TREE = "django"
 MAX_FILE_SIZE = 1 << 30
@@ -60,6 +60,9 @@ _DURABLE_MAX = 1000
 
 _STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
 _LEVELS = range(201)
+_LATEST = 1e11
+"""Seconds since the epoch that no time of ours comes near."""
+
 _DOTS = ("", ".", "..")
 
 
@@ -100,6 +103,8 @@ class Reason:
     traceback: str = ""
     queue: str | None = None
     level: int | None = None
+    numbered: str | None = None
+    """The directory of another library's priority it stood in, as in "5"."""
 
     @property
     def is_sound(self) -> bool:
@@ -107,10 +112,12 @@ class Reason:
         return (
             isinstance(self.reason, str)
             and isinstance(self.traceback, str)
-            and isinstance(self.at, (int, float))
+            and type(self.at) in (int, float)
+            and -_LATEST < self.at < _LATEST
             and isinstance(self.task, (str, NoneType))
-            and (self.queue is None or os.path.basename(str(self.queue)) == self.queue not in _DOTS)
-            and (self.level is None or self.level in _LEVELS)
+            and (self.queue is None or is_queue_name(self.queue))
+            and (self.level is None or (type(self.level) is int and self.level in _LEVELS))
+            and (self.numbered is None or is_number(self.numbered))
         )
 
     @property
@@ -142,6 +149,11 @@ class Spool:
         """Make the tree. Raise OSError where that cannot be done."""
         for state in _STATES:
             os.makedirs(self.path(state), mode=0o750, exist_ok=True)
+
+    def require_access(self) -> None:
+        """Raise SpoolUnavailable where this user may not look into the tree."""
+        with self._explained(), contextlib.suppress(FileNotFoundError):  # nothing was put there yet
+            os.scandir(self.tree).close()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -260,17 +272,22 @@ class Spool:
             traceback=traceback,
             queue=place.queue if place else None,
             level=place.level if place else None,
+            numbered=self._numbered_directory_of(path),
         )
         with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
             with open(os.path.join(entry, _WHY), "x", encoding="utf-8") as file:
                 json.dump(asdict(why), file)
         old_name = name or os.path.basename(path)
         try:
-            os.rename(path, os.path.join(entry, old_name + ";" if old_name == _WHY else old_name))
+            _rename(path, os.path.join(entry, old_name + ";" if old_name == _WHY else old_name))
         except OSError:
             _remove_failed_entry(entry)
             raise
         return os.path.basename(entry)
+
+    def _numbered_directory_of(self, path: str) -> str | None:
+        parent, name = os.path.split(os.path.dirname(path))
+        return name if parent == self.directory and is_number(name) else None
 
     def _new_failed_entry(self, identifier: str | None) -> str:
         os.makedirs(self.path("failed"), mode=0o750, exist_ok=True)
@@ -313,6 +330,8 @@ class Spool:
         for name in names_in(entry):
             if name != _WHY:
                 return os.path.join(entry, name), _read_reason(entry)
+        if os.path.lexists(entry) and not os.access(entry, os.R_OK | os.X_OK):
+            return entry, Reason(reason=ASTRAY, at=_modified(entry))
         return None
 
     def retry(self, identifier: str) -> bool:
@@ -332,7 +351,7 @@ class Spool:
                 return False
             path = os.path.join(apart, name) if is_directory(apart) else apart
             try:
-                self._put_back(path, TaskName.parse(name).base, why.place)
+                self._put_back(path, name, why)
             except OSError as error:
                 os.rename(apart, self.path("failed", identifier))
                 if isinstance(error, FileNotFoundError):
@@ -341,11 +360,16 @@ class Spool:
         _remove_failed_entry(apart)
         return True
 
-    def _put_back(self, path: str, base: str, place: Place | None) -> None:
-        if place is None:
-            os.rename(path, os.path.join(self.directory, base))
-        else:
-            self.make_ready(path, TaskName(base, ready_at=time.time_ns() // 1000), place)
+    def _put_back(self, path: str, name: str, why: Reason) -> None:
+        if why.place is not None:
+            task = claimable(TaskName.parse(name).base, why.place)
+            self.make_ready(path, replace(task, ready_at=time.time_ns() // 1000), why.place)
+            return
+        if not is_spool_name(name):  # nobody would look at it again
+            name = f"{PREFIX}{name}"
+        if len(os.fsencode(name)) > _NAME_MAX:
+            name = new_base()
+        _rename_into(path, os.path.join(self.directory, why.numbered or "", name))
 
     def discard(self, identifier: str) -> bool:
         """Delete a failed file; False if there is none of that id.
@@ -399,28 +423,26 @@ def _remove_failed_entry(entry: str) -> None:
         os.rmdir(entry)
 
 
-def read_file(path: str) -> bytes:
-    """Return a task file's content.
+def read_file(path: str, most: int = MAX_FILE_SIZE) -> bytes:
+    """Return a task file's content, or its first ``most`` bytes.
 
     Raise DamagedTask for what is no regular file or over 1 GiB, OSError where it cannot be read.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    if kind := _kind(os.lstat(path)):  # opening a device may already do harm
+        raise DamagedTask(f"it is {kind}, not a file")
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size > MAX_FILE_SIZE:
+                raise DamagedTask(f"{size} bytes are more than any task of ours has")
+            return _read_whole(descriptor, min(size, most))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if error.errno not in _FILE_AT_FAULT:
             raise
-        finding = f"{_kind(path)}, not a file" if _kind(path) else f"unreadable: {error.strerror}"
-        raise DamagedTask(f"it is {finding}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DamagedTask(f"it is {_kind(path)}, not a file")
-        if status.st_size > MAX_FILE_SIZE:
-            raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
-        return _read_whole(descriptor, status.st_size)
-    finally:
-        os.close(descriptor)
+        raise DamagedTask(f"it is unreadable: {error.strerror}") from error
 
 
 class StillWritten(Exception):
@@ -488,6 +510,32 @@ def _sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def is_spool_name(name: str) -> bool:
+    """Tell whether uWSGI's loop looks at such a name; with ``spooler-ordered`` also at numbers.
+
+    Source: ``spooler_manage_task`` in uWSGI's ``core/spooler.c``.
+    """
+    return name.startswith(PREFIX) or is_number(name)
+
+
+def is_number(name: object) -> bool:
+    """Tell whether a name consists of digits only, as those of priority directories do."""
+    return isinstance(name, str) and name.isascii() and name.isdigit()
+
+
+def is_queue_name(name: object) -> bool:
+    """Tell whether this can be the name of a queue's directory, and leads nowhere else."""
+    try:
+        return (
+            isinstance(name, str)
+            and name not in _DOTS
+            and not {"/", "\0"} & set(name)
+            and len(os.fsencode(name)) <= _NAME_MAX
+        )
+    except UnicodeEncodeError:
+        return False
+
+
 def parse_level(name: str) -> int | None:
     """Return the level a directory's name stands for, or None."""
     return (
@@ -495,6 +543,17 @@ def parse_level(name: str) -> int | None:
         if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in _LEVELS
         else None
     )
+
+
+def claimed_name(place: Place, name: str) -> str:
+    """Return a file's name in a running directory; it keeps where the file stood."""
+    return f"{place.level}:{place.queue}:{name}"
+
+
+def claimable(name: str, place: Place) -> TaskName:
+    """Return a task's name from a file's: another one, where that leaves no room to claim it."""
+    longest = claimed_name(place, str(TaskName(name, 1, time.time_ns())))
+    return TaskName(name if len(os.fsencode(longest)) <= _NAME_MAX else new_base())
 
 
 def _fitting(name: TaskName) -> str:
@@ -512,12 +571,29 @@ def _rename_into(path: str, target: str) -> str:
         target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
     while True:
         try:
-            os.rename(path, target)
+            _rename(path, target)
             return target
         except FileNotFoundError:
             if is_gone(path):
                 raise
         os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
+
+
+def _rename(path: str, target: str) -> None:
+    """Rename; a directory changes its parent only while its owner may write into it."""
+    try:
+        os.rename(path, target)
+    except PermissionError:
+        if not is_directory(path):
+            raise
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        os.chmod(path, mode | stat.S_IRWXU)
+        try:
+            os.rename(path, target)
+        except BaseException:
+            os.chmod(path, mode)
+            raise
+        os.chmod(target, mode)
 
 
 def _read_reason(entry: str) -> Reason:
@@ -550,6 +626,14 @@ def is_gone(path: str) -> bool:
     return False
 
 
+def is_stray(path: str) -> bool:
+    """Tell whether something else stands where a directory belongs; what is just gone does not."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _modified(path: str) -> float:
     try:
         return os.lstat(path).st_mtime
@@ -558,22 +642,18 @@ def _modified(path: str) -> float:
 
 
 def names_in(directory: str) -> list[str]:
-    """Return the names in a directory, none where there is no such directory."""
+    """Return the names in a directory, none where there is none that can be read."""
     try:
         return os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
 
-def _kind(path: str) -> str:
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
+def _kind(status: os.stat_result) -> str:
+    """Return what stands there instead of a file, in words; "" for a file."""
+    if stat.S_ISREG(status.st_mode):
         return ""
-    for test, kind in _KINDS:
-        if test(mode):
-            return kind
-    return ""
+    return next(kind for test, kind in _KINDS if test(status.st_mode))
 
 
 _KINDS = (

@@ -23,9 +23,12 @@ from dataclasses import dataclass
 PREFIX = "uwsgi_spoolfile_on_"
 
 _FORM = re.compile(
-    r"(?P<base>.*?)(?:;a=(?P<attempts>\d{1,9}))?(?:;c=(?P<cuts>\d{1,9}))?(?:;r=(?P<ready_at>\d{1,18}))?",
-    re.DOTALL,
+    r"(?P<base>.+?)(?:;a=(?P<attempts>\d{1,6}))?(?:;c=(?P<cuts>\d{1,6}))?(?:;r=(?P<ready_at>\d{1,18}))?",
+    re.DOTALL | re.ASCII,
 )
+_MOST_ATTEMPTS = 999_999
+"""What a name counts to; Django's result keeps a list as long."""
+
 _counter = itertools.count(1)
 
 
@@ -41,10 +44,9 @@ class TaskName:
     @classmethod
     def parse(cls, name: str) -> "TaskName":
         """Return the parts of any file name; an unknown form is all base."""
-        if ";" not in name:
+        match = _FORM.fullmatch(name) if ";" in name else None
+        if match is None:
             return cls(name)
-        match = _FORM.fullmatch(name)
-        assert match  # the base takes whatever the other groups leave
         base, attempts, cuts, ready_at = match.groups()
         return cls(
             base,
@@ -54,8 +56,8 @@ class TaskName:
         )
 
     def __str__(self) -> str:
-        attempts = f";a={self.attempts}" if self.attempts else ""
-        cuts = f";c={self.cuts}" if self.cuts else ""
+        attempts = f";a={min(self.attempts, _MOST_ATTEMPTS)}" if self.attempts else ""
+        cuts = f";c={min(self.cuts, _MOST_ATTEMPTS)}" if self.cuts else ""
         ready_at = f";r={self.ready_at}" if self.ready_at is not None else ""
         return f"{self.base}{attempts}{cuts}{ready_at}"
 
@@ -66,6 +68,14 @@ def new_base() -> str:
     return (
         f"{PREFIX}{socket.gethostname()}_{os.getpid()}_{next(_counter)}_{secrets.randbelow(1 << 31)}"
         f"_{seconds}_{microseconds}"
+    )
+
+
+def printable(text: str) -> str:
+    """Return text from a file or its name as a terminal or log can show it, on as many lines."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        for character in text
     )
 
 

@@ -21,6 +21,7 @@ MODIFIER_SPOOLER = 17
 MAX_SIZE = 0xFFFF
 
 _HEADER = struct.Struct("<BHB")
+HEADER_SIZE = _HEADER.size
 _LENGTH = struct.Struct("<H")
 
 

@@ -17,8 +17,17 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from types import NoneType
 
-from .directory import Place, Spool, is_gone, names_in, open_without_waiting, parse_level
+from .directory import (
+    Place,
+    Spool,
+    is_gone,
+    is_queue_name,
+    names_in,
+    open_without_waiting,
+    parse_level,
+)
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
@@ -50,6 +59,19 @@ class Card:
     def worker_id(self) -> str:
         """What results and journals call this process."""
         return f"{self.kind}-{self.host}-{self.pid}"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether each field is what it should be; anyone may have written the file."""
+        texts = (self.name, self.role, self.kind, self.host, self.generation)
+        return (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.supervisor, (str, NoneType))
+            and type(self.pid) is int
+            and 0 < self.pid < 1 << 31
+            and type(self.since) in (int, float)
+            and 0 <= self.since < 1e11
+        )
 
 
 def new_card_name() -> str:
@@ -158,7 +180,7 @@ def dead(spool: Spool, name: str) -> Iterator[bool]:
         yield False
         return
     try:
-        file = open(path, "r+b")
+        file = open(path, "r+b", opener=open_without_waiting)
     except OSError:
         yield is_gone(path)
         return
@@ -189,17 +211,12 @@ def _beside(spool: Spool, name: str) -> str:
     return spool.path("tmp", f"card-{name}")
 
 
-def claimed_name(place: Place, name: str) -> str:
-    """Return a file's name in a running directory; it keeps where the file stood."""
-    return f"{place.level}:{place.queue}:{name}"
-
-
 def parse_claimed_name(name: str) -> tuple[Place, str] | None:
     """Return what ``claimed_name`` put together, None for another form."""
     level_text, _, rest = name.partition(":")
     queue, _, original = rest.partition(":")
     level = parse_level(level_text)
-    if level is None or not queue or not original:
+    if level is None or not is_queue_name(queue) or not original:
         return None
     return Place(queue, level), original
 
@@ -214,16 +231,17 @@ def _read(path: str, name: str) -> Card | None:
         return card
     try:
         with open(path, encoding="utf-8", opener=open_without_waiting) as file:
-            return Card(**{**json.load(file), "name": name})
+            card = Card(**{**json.load(file), "name": name})
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return card if card.is_sound else None
 
 
 def _is_locked(path: str) -> bool:
     if _own(path):
         return True
     try:
-        with open(path, "r+b") as file:
+        with open(path, "r+b", opener=open_without_waiting) as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

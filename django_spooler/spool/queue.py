@@ -9,15 +9,26 @@ watcher has marked one of its directories.
 import contextlib
 import errno
 import heapq
+import logging
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .directory import ALL_QUEUES, ASTRAY, Place, Spool, is_directory, names_in, parse_level
+from .directory import (
+    ALL_QUEUES,
+    ASTRAY,
+    Place,
+    Spool,
+    claimed_name,
+    is_stray,
+    names_in,
+    parse_level,
+)
 from .names import TaskName, order
-from .process import claimed_name
 from .watch import Watcher
+
+logger = logging.getLogger("django_spooler")
 
 SNAPSHOT_SIZE = 100_000
 """Names kept per level; of more files the first are taken, then the rest."""
@@ -130,7 +141,13 @@ class ReadyQueue:
         if isinstance(error, FileNotFoundError):  # another process has it
             os.stat(self._running)
         elif error.errno in _FILE_AT_FAULT:
-            self._spool.set_aside(path, f"it could not be claimed: {error.strerror}", place=place)
+            finding = f"it could not be claimed: {error.strerror}"
+            try:
+                self._spool.set_aside(path, finding, place=place)
+            except PermissionError:  # it stays, and is tried again at the next listing
+                logger.error("%r stays where it is: %s", path, finding)
+            except FileNotFoundError:
+                pass
         else:
             raise error
 
@@ -152,6 +169,9 @@ class ReadyQueue:
                 names = os.listdir(path)
             except (FileNotFoundError, NotADirectoryError):
                 self._tree_is_stale = True
+                continue
+            except PermissionError:
+                self._set_stray_aside(path)
                 continue
             for name in names:
                 if name in self._resting:
@@ -182,16 +202,19 @@ class ReadyQueue:
         ]
 
     def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:
-        if not is_directory(queue_directory):  # a link would lead to what is not ours to move
+        if is_stray(queue_directory):  # a link would lead to what is not ours to move
             self._set_stray_aside(queue_directory)
             return
         try:
             self._watcher.watch_entries(queue_directory)
         except (FileNotFoundError, NotADirectoryError):
             return
+        except PermissionError:
+            self._set_stray_aside(queue_directory)
+            return
         for name in names_in(queue_directory):
             path, number = os.path.join(queue_directory, name), parse_level(name)
-            if number is None or not is_directory(path):
+            if number is None or is_stray(path):
                 self._set_stray_aside(path)
             else:
                 yield path, number

@@ -1,7 +1,13 @@
 """The directory uWSGI scans: our bells in it, and everybody else's files.
 
 uWSGI's loop calls our handler for a *bell*, a small valid packet that stays. Before the loop gets
-on, every other file is looked at: it would delete a damaged one, and run a foreign one blindly.
+on, every other file it would read is looked at: it would delete a damaged one, and run a foreign
+one blindly. Files of names that uWSGI does not read are not ours to judge.
+
+With ``spooler-ordered`` the loop lists a directory, then goes through what it has listed: numbers
+first, as files of the directory itself or as directories of priorities. So there the first of all
+is a bell of zeros, a *guard*: by the time the loop comes to another file, that has been looked at.
+Source: ``spooler_scandir`` and ``spooler_manage_task`` in uWSGI's ``core/spooler.c``.
 """
 
 import contextlib
@@ -9,15 +15,28 @@ import fcntl
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from ..exceptions import DamagedTask
-from .directory import Spool, StillWritten, is_directory, names_in, read_file, read_settled
+from .directory import (
+    Spool,
+    StillWritten,
+    is_directory,
+    is_number,
+    is_spool_name,
+    names_in,
+    read_file,
+    read_settled,
+)
 from .names import PREFIX
-from .packet import decode_variables, encode, split
+from .packet import HEADER_SIZE, MAX_SIZE, decode_variables, encode, split
 
-BELL = f"{PREFIX}!django_spooler_bell_"
-"""``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read first."""
+_BELL = f"{PREFIX}!django_spooler_bell_"
+"""``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read early."""
+
+_GUARD = "0" * 20
+"""Numbers sort by their leading zeros, the more the earlier; nobody's priority has as many."""
 
 _BELL_CONTENT = encode({b"django_spooler": b"bell"})
 
@@ -31,29 +50,41 @@ Verdict = str | None
 
 
 def is_bell(name: str) -> bool:
-    """Tell whether a file of the scanned directory is one of our bells."""
-    return name.startswith(BELL)
+    """Tell whether uWSGI's loop came to one of our bells, and may be kept for a while."""
+    return name.startswith(_BELL)
+
+
+def is_guard(name: str) -> bool:
+    """Tell whether uWSGI's loop came to a guard, and is about to go through a directory."""
+    return name.startswith(_GUARD) and is_number(name)
 
 
 def hang_bells(spool: Spool, number: int) -> None:
     """Make sure the directory has this many bells: one for each spooler process, none waits."""
     for index in range(number):
-        path = os.path.join(spool.directory, f"{BELL}{index}")
-        if _is_whole_bell(path):
-            continue
-        if os.path.lexists(path):  # a power cut may leave an empty one
-            with contextlib.suppress(FileNotFoundError):
-                spool.set_aside(path, "it stood where a bell belongs")
-        beside = spool.path("tmp", f"bell-{os.getpid()}-{index}")
-        try:
-            with open(beside, "wb") as file:
-                file.write(_BELL_CONTENT)
-            os.utime(beside, (_LONG_AGO, _LONG_AGO))
-            os.rename(beside, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        _hang(spool, os.path.join(spool.directory, f"{_BELL}{index}"))
+    for directory in scanned_directories(spool):
+        with contextlib.suppress(PermissionError):  # another user's, where no loop of ours deletes
+            for index in range(number):
+                _hang(spool, os.path.join(directory, f"{_GUARD}{'0' * index}"))
+
+
+def _hang(spool: Spool, path: str) -> None:
+    if _is_whole_bell(path):
+        return
+    if os.path.lexists(path):  # a power cut may leave an empty one
+        with contextlib.suppress(FileNotFoundError):
+            spool.set_aside(path, "it stood where a bell belongs")
+    beside = spool.path("tmp", f"bell-{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            file.write(_BELL_CONTENT)
+        os.utime(beside, (_LONG_AGO, _LONG_AGO))
+        os.rename(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
 
 
 def _is_whole_bell(path: str) -> bool:
@@ -67,6 +98,15 @@ def _is_whole_bell(path: str) -> bool:
     if status.st_mtime != _LONG_AGO:
         os.utime(path, (_LONG_AGO, _LONG_AGO))
     return True
+
+
+def scanned_directories(spool: Spool) -> Iterator[str]:
+    """Yield the spool directory and what ``spooler-ordered`` descends into below it."""
+    yield spool.directory
+    for name in names_in(spool.directory):
+        path = os.path.join(spool.directory, name)
+        if is_number(name) and is_directory(path):
+            yield path
 
 
 class ScannedDirectory:
@@ -89,69 +129,89 @@ class ScannedDirectory:
         self._adopt = adopt
         self._announce = announce
         self._seen: dict[str, tuple[int, int, int]] = {}
+        self._untried: set[str] = set()
+
+    @property
+    def has_others(self) -> bool:
+        """Whether files of other libraries are there, tried or not."""
+        return bool(self._seen)
+
+    @property
+    def has_untried(self) -> bool:
+        """Whether files wait that no handler of others has been called for."""
+        return bool(self._untried)
+
+    def note_try(self, name: str) -> None:
+        """Take note that uWSGI's loop has come to a file of this name."""
+        self._untried = {path for path in self._untried if os.path.basename(path) != name}
 
     def sweep(self) -> bool:
-        """Look at what is new; tell whether there is something for others' handlers."""
-        found, news = {}, False
+        """Look at what is new; tell whether others' handlers have something to do now."""
+        found: dict[str, tuple[int, int, int]] = {}
+        news = False
         for path in self._files():
             try:
                 status = os.lstat(path)
-            except FileNotFoundError:
+            except OSError:
                 continue
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if self._seen.get(path) != state:
                 if not self._look_at(path):
                     continue
-                news = True
+                if status.st_mtime <= time.time():
+                    news = True
+                    self._untried.add(path)
             found[path] = state
         self._seen = found
+        self._untried &= found.keys()
         return news
 
     def _files(self) -> Iterator[str]:
-        for directory in (self._spool.directory, *self._priority_directories()):
+        for directory in scanned_directories(self._spool):
+            is_top = directory == self._spool.directory
             for name in names_in(directory):
-                if name.startswith(PREFIX) and not is_bell(name):
-                    yield os.path.join(directory, name)
-
-    def _priority_directories(self) -> Iterator[str]:
-        """Yield the sub-directories that ``spooler-ordered`` descends into."""
-        for name in names_in(self._spool.directory):
-            path = os.path.join(self._spool.directory, name)
-            if name.isascii() and name.isdigit() and is_directory(path):
-                yield path
+                path = os.path.join(directory, name)
+                if not is_spool_name(name) or (is_top and is_number(name) and is_directory(path)):
+                    continue
+                if not ((is_bell(name) or is_guard(name)) and _is_whole_bell(path)):
+                    yield path
 
     def _look_at(self, path: str) -> bool:
-        """Move a file that is ours or nobody's; tell whether it stays."""
+        """Move a file that is ours or nobody's; tell whether it stays and need not be seen again."""
         try:
-            variables = read_settled(path, _read_variables)
-            if variables.get(b"django_spooler") is not None:
-                self._adopt(path)
-                return False
-            verdict = self._judge(variables)
-        except StillWritten:
-            return False
-        except DamagedTask as error:
-            verdict = f"DamagedTask: {error}"
-        except FileNotFoundError:
-            return False
-        if verdict is None:
-            return True
-        try:
+            verdict = self._verdict(path)
+            if verdict is None:
+                return True
             self._set_aside(path, verdict)
+        except (StillWritten, FileNotFoundError):
+            pass
         except PermissionError as error:
-            logger.error("%r cannot be set aside (%s): %s", path, error.strerror, verdict)
+            logger.error("%r cannot be moved: %s", path, error.strerror)
             return True
+        except OSError as error:
+            logger.error("%r cannot be looked after yet: %s", path, error.strerror)
         return False
 
+    def _verdict(self, path: str) -> Verdict:
+        """Adopt a file of ours, or judge it. Raise FileNotFoundError for what is gone then."""
+        try:
+            variables = read_settled(path, _read_variables)
+            if variables.get(b"django_spooler") is None:
+                return self._judge(variables)
+            self._adopt(path)
+        except DamagedTask as error:
+            return f"DamagedTask: {error}"
+        raise FileNotFoundError(path)
+
     def _set_aside(self, path: str, verdict: str) -> None:
-        with contextlib.suppress(FileNotFoundError), _not_in_use(path) as free:
+        with _not_in_use(path) as free:
             if free:
                 self._spool.set_aside(path, verdict)
                 self._announce(os.path.basename(path), verdict)
 
 
 def _read_variables(path: str) -> dict[bytes, bytes]:
-    encoded, _ = split(read_file(path))
+    encoded, _ = split(read_file(path, HEADER_SIZE + MAX_SIZE))
     return decode_variables(encoded)
 
 

@@ -6,14 +6,17 @@ Only the minutes that have begun are ever listed, so what waits for tomorrow cos
 
 import contextlib
 import heapq
+import logging
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .directory import ASTRAY, Place, Spool, is_directory, names_in, parse_level
+from .directory import ASTRAY, Place, Spool, is_number, is_stray, names_in, parse_level
 from .names import TaskName
 from .watch import Watcher
+
+logger = logging.getLogger("django_spooler")
 
 BATCH = 100
 """Files made ready at a time, so that the first of many due at once starts soon."""
@@ -104,12 +107,15 @@ class Schedule:
             if due > now:  # it was listed before its producer had set the exact time
                 heapq.heapreplace(minute.due, (due, name))
                 return False
-            ready = replace(TaskName.parse(name), ready_at=due // 1000)
+            ready = replace(TaskName.parse(name), ready_at=max(0, due // 1000))
             self._spool.make_ready(path, ready, minute.place)
         except FileNotFoundError:  # another process was faster
-            pass
+            minute.known.discard(name)
+        except PermissionError as error:  # another user's directory: it stays, and is known
+            logger.error("%r cannot be made ready: %s", path, error.strerror)
+        else:
+            minute.known.discard(name)
         heapq.heappop(minute.due)
-        minute.known.discard(name)
         return True
 
     def _begin_minutes(self, now: int) -> None:
@@ -123,6 +129,10 @@ class Schedule:
         try:
             self._watcher.watch_files(minute.path)
         except (FileNotFoundError, NotADirectoryError):
+            self._drop(minute)
+            return
+        except PermissionError:
+            self._set_stray_aside(minute.path)
             self._drop(minute)
             return
         for name in names_in(minute.path):
@@ -140,11 +150,13 @@ class Schedule:
         return due if due % _SECOND else due - _SECOND
 
     def _sweep(self, minute: _Minute) -> None:
-        with contextlib.suppress(OSError):
+        try:
             os.rmdir(minute.path)
+        except FileNotFoundError:
+            pass
+        except OSError:  # something came in, or cannot be moved
+            return
         self._drop(minute)
-        if os.path.isdir(minute.path):
-            self._tree_is_stale = True
 
     def _drop(self, minute: _Minute) -> None:
         self._begun.pop(minute.path, None)
@@ -156,7 +168,7 @@ class Schedule:
         os.makedirs(scheduled, mode=0o750, exist_ok=True)
         for place, shelf in self._shelves(scheduled):
             for name, path in self._entries(shelf):
-                if not name.isdigit() or len(name) > 12 or not is_directory(path):
+                if not is_number(name) or len(name) > 12 or is_stray(path):
                     self._set_stray_aside(path)
                 elif path not in self._minutes:
                     minute = _Minute(path, place, int(name) * 60)
@@ -173,12 +185,15 @@ class Schedule:
                     yield Place(queue, level), path
 
     def _entries(self, directory: str) -> list[tuple[str, str]]:
-        if not is_directory(directory):  # a link would lead to files that are not ours to move
+        if is_stray(directory):  # a link would lead to files that are not ours to move
             self._set_stray_aside(directory)
             return []
         try:
             self._watcher.watch_entries(directory)
         except (FileNotFoundError, NotADirectoryError):
+            return []
+        except PermissionError:
+            self._set_stray_aside(directory)
             return []
         return [(name, os.path.join(directory, name)) for name in names_in(directory)]
 

@@ -2,18 +2,26 @@
 
 Hostile files stand in the directory uWSGI scans and all over our private tree: damaged packets,
 foreign and impossible messages, names and ids that are paths, links, FIFOs, sockets, directories,
-giants. Good tasks beside them go on, no process dies, and the command line lists each with a reason
-and under its old name, its content whole.
+giants, what nobody may read or write. Half of them are there before the server starts. Good tasks
+beside them go on, those other programs put there too; no process dies, and the command line lists
+each hostile file with a reason and under its old name, its content whole. It does so again after
+all of them were retried.
+
+Root may read and move everything, so as root one round is served without that privilege.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import pickle
 import random
 import secrets
 import socket
 import stat
 import struct
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,40 +30,58 @@ from typing import Any
 from .server import ROOT, Server, running
 
 FULL = 10_000
-_SHELVES = (b"/ready", b"/scheduled", b"/running")
+_SHELVES = (b"/ready", b"/scheduled", b"/running", b"/failed")
 PREFIX = b"uwsgi_spoolfile_on_"
-EVIL = "import os; os.system('touch /evil')"
+EVIDENCE = Path(tempfile.gettempdir(), f"evil-{os.getpid()}")
+"""Made by hostile code, should it run."""
+
+EVIL = f"import os; os.system('touch {EVIDENCE}')"
+NOBODY = 65534
+UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner")
 
 
 def run(directory: Path, *, seed: int, size: int = FULL) -> dict[str, Any]:
     """Strew ``size`` hostile files, half of them under the shipped configuration."""
     ini = ROOT / "uwsgi.ini"
-    figures = _under_fire(directory / "shipped", random.Random(seed), size // 2, ini)
+    figures = _under_fire(directory / "shipped", random.Random(seed), size // 2, {"ini": ini})
+    unprivileged = {"prefix": UNPRIVILEGED if os.geteuid() == 0 else ()}
     return figures | _under_fire(
-        directory / "bare", random.Random(seed + 1), size - size // 2, None
+        directory / "bare", random.Random(seed + 1), size - size // 2, unprivileged
     )
 
 
 def _under_fire(
-    directory: Path, chance: random.Random, size: int, ini: Path | None
+    directory: Path, chance: random.Random, size: int, options: dict[str, Any]
 ) -> dict[str, Any]:
-    label = "bare" if ini is None else "shipped"
-    with running(directory, spoolers=2, ini=ini) as server:
+    label = directory.name
+    with running(directory, spoolers=2, **options) as server:
+        server.stop()
         strewer = _Strewer(server, chance)
-        pids = set(server.spoolers() + server.runners())
         began = time.monotonic()
-        for number in range(size):
+        for number in range(size // 2):
+            strewer.strew(number)
+        server.start()
+        pids = set(server.spoolers() + server.runners())
+        slow = threading.Thread(target=strewer.write_slowly, args=(2_000_000,))
+        slow.start()
+        for number in range(size // 2, size):
             strewer.strew(number)
             if number % max(1, size // 20) == 0:
                 server.shell(f"work.enqueue({number}, 1); note('accepted', {number})")
-        server.eventually(lambda: not strewer.still_there(), "all hostile files are set aside", 240)
-        server.eventually(server.is_drained, "the good tasks are done", 60)
+        slow.join()
+        _wait_for_all(server, strewer)
         took = time.monotonic() - began
+        strewer.check(server.failed())
+        server.manage("retry", "--all")
+        _wait_for_all(server, strewer)
         failed = server.failed()
+        strewer.check(failed)
+        server.manage("list", "--state", "failed")
         assert set(server.spoolers() + server.runners()) == pids, "a process died"
         ledger = server.ledger
-        assert ledger.accepted == set(ledger.ends) == set(ledger.starts), "a good task was lost"
-        strewer.check(failed)
+        done = set(ledger.ends)
+        assert ledger.accepted | strewer.good == done == set(ledger.starts), "a good task was lost"
+        assert not EVIDENCE.exists(), "hostile code was run"
         assert server.get("/enqueue?first=1000000&ms=1") == "accepted"
         server.eventually(lambda: 1_000_000 in server.ledger.ends, "the queue still works")
     return {
@@ -66,6 +92,11 @@ def _under_fire(
     }
 
 
+def _wait_for_all(server: Server, strewer: "_Strewer") -> None:
+    server.eventually(lambda: not strewer.left(), "all hostile files are set aside", 240)
+    server.eventually(server.is_drained, "the good tasks are done", 60)
+
+
 class _Strewer:
     """Puts hostile files where they hurt, and knows them again."""
 
@@ -74,13 +105,18 @@ class _Strewer:
         self._chance = chance
         self.strewn: dict[bytes, tuple[bytes, str]] = {}
         """Name to place and digest."""
+        self.good: set[int] = set()
+        """The numbers of tasks that another program put there whole."""
         minute = int(time.time()) // 60 - 1
         tree = os.fsencode(server.tree)
+        self._spool = os.fsencode(server.spool)
+        self._ready = tree + b"/ready/default/100"
         self._places = [
-            os.fsencode(server.spool),
-            os.fsencode(server.spool / "5"),
-            tree + b"/ready/default/100",
-            tree + b"/ready/default/100",
+            *[self._spool] * 5,
+            *[self._spool + b"/5"] * 3,
+            self._spool + b"/17",
+            self._ready,
+            self._ready,
             tree + b"/ready/default",
             tree + b"/ready",
             tree + b"/scheduled/default/100/%d" % minute,
@@ -95,19 +131,51 @@ class _Strewer:
             os.makedirs(place, exist_ok=True)
 
     def strew(self, number: int) -> None:
-        """Put one hostile entry somewhere: made beside, then renamed into place."""
+        """Put one hostile entry somewhere, now and then with a good task in its wake.
+
+        It is made beside and renamed into place, or written in place as a careless program does.
+        """
         place = self._chance.choice(self._places)
-        name = self._name(number)
+        name = self._name(number, place)
+        if self._chance.random() < 0.05:
+            self._put_good_task(1_000_000 + number)
         beside = os.path.join(os.fsencode(self._server.directory), b"beside")
         self._make(beside)
+        if b"/scheduled/" not in place and self._chance.random() < 0.1:
+            os.utime(beside, (0, time.time() + 1e6), follow_symlinks=False)
         if os.path.isdir(beside) and not os.path.islink(beside) and place.endswith(_SHELVES):
-            place = self._places[2]  # right there a directory is a queue's, or a process's
-        digest = _digest(beside)
-        self.strewn[name] = (place, digest)
+            place = self._spool  # right there a directory is a queue's, a process's or an entry
+        if os.path.isdir(beside) and name.isdigit():
+            name = PREFIX + name
+        if os.geteuid() == 0 and self._chance.random() < 0.1 and not os.path.isdir(beside):
+            os.chown(beside, NOBODY, NOBODY, follow_symlinks=False)
+        self.strewn[name] = (place, _digest(beside))
         os.makedirs(place, exist_ok=True)
         os.rename(beside, os.path.join(place, name))
 
-    def _name(self, number: int) -> bytes:
+    def _put_good_task(self, number: int) -> None:
+        """Put a whole task of ours where uWSGI's own producers and external ones put theirs."""
+        place = self._chance.choice([self._spool, self._spool + b"/5", self._ready])
+        name = PREFIX + self._chance.choice(_NAMES) + b"_good_%d" % number
+        beside = os.path.join(os.fsencode(self._server.directory), b"good")
+        Path(os.fsdecode(beside)).write_bytes(_good_message(number))
+        os.rename(beside, os.path.join(place, name))
+        self.good.add(number)
+
+    def write_slowly(self, number: int) -> None:
+        """Write a good task as ``uwsgi.spool`` does, at a snail's pace: open, lock, write."""
+        content = _good_message(number)
+        with open(os.path.join(self._spool, PREFIX + b"slow_1_2_3_4_5"), "xb", buffering=0) as file:
+            time.sleep(2)
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            for part in (content[:3], content[3:9], content[9:60], content[60:]):
+                file.write(part)
+                time.sleep(1)
+        self.good.add(number)
+
+    def _name(self, number: int, place: bytes) -> bytes:
+        if place == self._spool and self._chance.random() < 0.03:
+            return b"%d" % (70_000_000 + number)  # a file where a priority's directory belongs
         name = PREFIX + self._chance.choice(_NAMES) + b"_%d." % number
         return (
             name
@@ -148,12 +216,16 @@ class _Strewer:
             content = bytes(broken)
         return content
 
-    def still_there(self) -> list[bytes]:
-        """Return the hostile entries that nobody has set aside yet."""
+    def left(self) -> list[bytes]:
+        """Return the hostile entries that nobody has set aside yet, where they were put or back."""
+        places = {place for place, _ in self.strewn.values() if not place.endswith(b"/failed")}
         return [
-            n
-            for n, (place, _) in self.strewn.items()
-            if not place.endswith(b"/failed") and os.path.lexists(os.path.join(place, n))
+            os.path.join(place, name)
+            for place in places
+            if os.path.isdir(place)
+            for name in os.listdir(place)
+            if name in self.strewn
+            or (name.startswith(PREFIX) and not name.startswith(PREFIX + b"!"))
         ]
 
     def check(self, failed: list[dict[str, Any]]) -> None:
@@ -161,9 +233,8 @@ class _Strewer:
         listed = {os.fsencode(os.path.basename(entry["file"])): entry for entry in failed}
         for name, (place, digest) in self.strewn.items():
             found = [entry for other, entry in listed.items() if name in other]
-            if not found:  # a directory in ``failed`` is listed by what is in it
-                found = [entry for entry in failed if name in os.fsencode(entry["file"])]
-                digest = _INSIDE
+            if not found and len(name) > 200:  # a retry gave it a name that leaves room to claim it
+                found = [entry for entry in failed if _digest(os.fsencode(entry["file"])) == digest]
             assert found, f"not listed: {name!r} from {place!r}"
             assert found[0]["reason"], found[0]
             assert _digest(os.fsencode(found[0]["file"])) == digest, (
@@ -172,6 +243,7 @@ class _Strewer:
 
 
 def _digest(path: bytes) -> str:
+    """Return what tells one entry from another; a giant's size has to do."""
     status = os.lstat(path)
     if stat.S_ISREG(status.st_mode):
         if status.st_size > 1 << 20:
@@ -190,7 +262,6 @@ def _packet(variables: dict[bytes, bytes], body: bytes = b"") -> bytes:
     return struct.pack("<BHB", 17, len(texts), 0) + texts + body
 
 
-_INSIDE = hashlib.sha256(EVIL.encode()).hexdigest()
 _MARK = {b"django_spooler": b"1"}
 
 
@@ -199,7 +270,7 @@ def _message(**fields: Any) -> bytes:
         "v": 1,
         "id": secrets.token_hex(16),
         "task": "os.system",
-        "args": ["touch /evil"],
+        "args": [f"touch {EVIDENCE}"],
         "kwargs": {},
         "queue": "default",
         "priority": 0,
@@ -215,6 +286,17 @@ def _socket_message(**fields: Any) -> bytes:
     body = _message(**fields).partition(b'{"v"')
     return _packet({**_MARK, b"message": body[1] + body[2]})
 
+
+def _good_message(number: int) -> bytes:
+    return _message(task="tests.torture.site.tasks.work", args=[number])
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {EVIDENCE}",)
+
+
+_PICKLE = pickle.dumps(_Evil())
 
 _NAMES = [
     b"host_1_2_3_4_5",
@@ -273,11 +355,10 @@ _CONTENTS: list[Callable[[random.Random], bytes]] = [
     lambda chance: _packet(_MARK, b'{"v":1,"args":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n"),
     lambda chance: _packet(_MARK, b'{"v":' + b"9" * 10_000 + b"}\n"),
     lambda chance: _packet(_MARK, b'{"v":1,"priority":1e999,"enqueued_at":NaN}\n'),
-    lambda chance: _packet(_MARK, b"\x80\x04\x95cos\nsystem\n(S'touch /evil'\ntR."),
-    lambda chance: _packet(
-        {b"ud_spool_func": b"system", b"args": b"cos\nsystem\n(S'touch /evil'\ntR."}
-    ),
-    lambda chance: _packet({b"fun": b"os.system", b"args": chance.randbytes(30)}),
+    lambda chance: _packet(_MARK, _PICKLE),
+    lambda chance: _packet({b"ud_spool_func": b"system", b"args": _PICKLE, b"kwargs": _PICKLE}),
+    lambda chance: _packet({b"ud_spool_func": b"system"}, _PICKLE),
+    lambda chance: _packet({b"fun": b"os.system", b"args": _PICKLE}),
     lambda chance: _packet({chance.randbytes(8): chance.randbytes(100) for _ in range(20)}),
     lambda chance: _message(**chance.choice(_WILD)),
     lambda chance: _message(**chance.choice(_WILD)),

@@ -156,12 +156,14 @@ class Server(Site):
         ini: Path | None = None,
         command: tuple[str, ...] | None = None,
         arguments: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
         options: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> None:
         """Without ``ini`` it is the bare set-up: a spooler and the import, nothing else.
 
-        ``command`` are the options instead of these, ``arguments`` those beside them.
+        ``command`` are the options instead of these, ``arguments`` those beside them; ``prefix`` is
+        a command that starts uWSGI.
         """
         super().__init__(directory, options=options, **environment)
         self.spool.mkdir(exist_ok=True)
@@ -177,6 +179,7 @@ class Server(Site):
             "django_spooler.worker",
         )
         self._arguments = arguments
+        self._prefix = prefix
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -204,7 +207,8 @@ class Server(Site):
 
     def _command(self) -> list[str]:
         uwsgi = Path(sys.executable).with_name("uwsgi")
-        command = [str(uwsgi) if uwsgi.exists() else shutil.which("uwsgi") or "uwsgi"]
+        program = str(uwsgi) if uwsgi.exists() else shutil.which("uwsgi") or "uwsgi"
+        command = [*self._prefix, program]
         if self._ini is not None:
             command += ["--ini", str(self._site_ini())]
         else:

@@ -15,6 +15,7 @@ from ...backends import served_directories
 from ...exceptions import SpoolerError
 from ...operations import pause, reload, resume
 from ...spool.directory import Spool
+from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
 
@@ -98,10 +99,8 @@ class Command(BaseCommand):
 
     def do_status(self, options: dict[str, Any]) -> None:
         """Print counts and processes of each directory."""
-        found = [
-            overview.status(Spool(directory), queues)
-            for directory, queues in served_directories().items()
-        ]
+        queues = served_directories()
+        found = [overview.status(spool, queues[spool.directory]) for spool in self._spools()]
         if options["json"]:
             self._print_json({"spoolers": [asdict(status) for status in found], "problems": []})
             return
@@ -115,12 +114,10 @@ class Command(BaseCommand):
         if status.oldest_ready_age is not None:
             self.stdout.write(f"  oldest     {status.oldest_ready_age:.1f} s")
         if status.paused:
-            self.stdout.write(f"  paused     {', '.join(status.paused)}")
+            self._say(f"  paused     {', '.join(status.paused)}")
         for process in status.processes:
             task = process.task or "idle"
-            self.stdout.write(
-                f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S} UTC"
-            )
+            self._say(f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S} UTC")
         if not status.processes:
             self.stdout.write(
                 "  no process serves this directory: uWSGI needs import = django_spooler.worker, and"
@@ -138,9 +135,8 @@ class Command(BaseCommand):
             return
         for entry in found:
             waits = entry["reason"] or entry["run_after"] or ""
-            self.stdout.write(
-                f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}"
-            )
+            line = f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}"
+            self._say(line.replace("\n", " "))
         self.stdout.write(f"{len(found)} tasks")
 
     def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
@@ -179,9 +175,9 @@ class Command(BaseCommand):
         if attempts:
             entry.pop("traceback")  # it is that of the last attempt
         for name, value in entry.items():
-            self.stdout.write(f"{name:<12} {value if value is not None else '-'}")
+            self._say(f"{name:<12} {value if value is not None else '-'}")
         for attempt in attempts:
-            self.stdout.write(
+            self._say(
                 f"\nattempt {attempt['attempt']}, {attempt['at']:%Y-%m-%d %H:%M:%S} UTC,"
                 f" {attempt['worker']}\n{attempt['traceback'].rstrip()}"
             )
@@ -277,7 +273,14 @@ class Command(BaseCommand):
     # Helpers
 
     def _spools(self) -> list[Spool]:
-        return [Spool(directory) for directory in served_directories()]
+        spools = [Spool(directory) for directory in served_directories()]
+        for spool in spools:
+            spool.require_access()
+        return spools
+
+    def _say(self, text: str) -> None:
+        """Print what files tell; anyone may have written them."""
+        self.stdout.write(printable(text))
 
     def _print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, default=_as_json))
