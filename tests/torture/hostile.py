@@ -66,7 +66,7 @@ def _under_fire(
         slow.start()
         for number in range(size // 2, size):
             strewer.strew(number)
-            if number % max(1, size // 20) == 0:
+            if number % max(1, size // 8) == 0:
                 server.shell(f"work.enqueue({number}, 1); note('accepted', {number})")
         slow.join()
         _wait_for_all(server, strewer)
@@ -166,11 +166,11 @@ class _Strewer:
         """Write a good task as ``uwsgi.spool`` does, at a snail's pace: open, lock, write."""
         content = _good_message(number)
         with open(os.path.join(self._spool, PREFIX + b"slow_1_2_3_4_5"), "xb", buffering=0) as file:
-            time.sleep(2)
+            time.sleep(1)
             fcntl.lockf(file, fcntl.LOCK_EX)
             for part in (content[:3], content[3:9], content[9:60], content[60:]):
                 file.write(part)
-                time.sleep(1)
+                time.sleep(0.4)
         self.good.add(number)
 
     def _name(self, number: int, place: bytes) -> bytes:
