@@ -58,15 +58,29 @@ def _crash(directory: Path, chance: random.Random, size: int) -> dict[str, Any]:
 def _deploy(directory: Path) -> dict[str, Any]:
     """Cut a task in each way a deploy can, and look at its attempts."""
     options = {"MAX_ATTEMPTS": 1, "STOP_GRACE": 0.5}
-    with running(directory, spoolers=2, options=options, arguments=("--die-on-term",)) as server:
-        cuts = (_reload, _stop, _terminate, _kill_all, _reload_spoolers)
+    touched = directory / "touch-spoolers-reload"
+    directory.mkdir(parents=True)
+    touched.touch()
+    arguments = ("--die-on-term", "--touch-spoolers-reload", str(touched))
+    with running(directory, spoolers=2, options=options, arguments=arguments) as server:
+        cuts = (
+            Server.reload,
+            _stop,
+            _terminate,
+            _kill_all,
+            _reload_spoolers,
+            _touch_spoolers_reload,
+            _kill_spoolers,
+        )
         for number, cut in enumerate(cuts):
-            server.shell(f"work.enqueue({number}, 4000)")
+            server.shell(f"stay.enqueue({number})")
             server.eventually(lambda n=number: server.ledger.starts[n], "the task has started")
             cut(server)
             server.eventually(
-                lambda n=number: server.ledger.ends[n], f"it ran after {cut.__name__}"
+                lambda n=number: len(server.ledger.starts[n]) == 2, f"again after {cut.__name__}"
             )
+            (server.directory / f"leave-{number}").touch()
+            server.eventually(lambda n=number: server.ledger.ends[n], "and to its end")
         server.eventually(server.is_drained, "all is settled")
         ledger = server.ledger
         assert not server.failed(), server.failed()
@@ -76,10 +90,6 @@ def _deploy(directory: Path) -> dict[str, Any]:
         "of them run again": sum(len(times) - 1 for times in ledger.starts.values()),
         "in failed": 0,
     }
-
-
-def _reload(server: Server) -> None:
-    server.reload()
 
 
 def _stop(server: Server) -> None:
@@ -101,4 +111,15 @@ def _kill_all(server: Server) -> None:
 
 
 def _reload_spoolers(server: Server) -> None:
-    server.manage("reload", "--timeout", "30")
+    server.manage("reload", "--timeout", "60")
+
+
+def _touch_spoolers_reload(server: Server) -> None:
+    """uWSGI's own way: SIGHUP, and SIGKILL a second later."""
+    os.utime(server.directory / "touch-spoolers-reload")
+
+
+def _kill_spoolers(server: Server) -> None:
+    """Their runners outlive them for the grace of a stop: no fault of the task."""
+    for pid in server.spoolers():
+        os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+from pathlib import Path
 
 from django_spooler import spooler_task
 from django_spooler.context import SpoolerContext
@@ -55,7 +56,8 @@ def die(number: int, how: str) -> None:
 
 
 def _run_out_of_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (256 << 20), in_use + (256 << 20)))
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     while True:  # what a C library does that does not look at malloc's answer

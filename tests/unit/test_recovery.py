@@ -1,0 +1,123 @@
+"""What becomes of the tasks of dead processes, and which death is the task's fault."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from django_spooler import message
+from django_spooler.recovery import MAX_CUTS, Recovery
+from django_spooler.spool.directory import Place, Spool, names_in
+from django_spooler.spool.names import TaskName
+from django_spooler.spool.packet import encode
+from django_spooler.spool.process import RUNNER, claimed_name
+
+from .tasks_for_tests import add
+
+PLACE = Place.of("default", 0)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path)
+    spool.prepare()
+    return spool
+
+
+def enqueue(spool: Spool) -> None:
+    """Put one task into the spool."""
+    call = message.Message(
+        id="a1",
+        task=add.module_path,
+        args=[1, 2],
+        kwargs={},
+        queue="default",
+        priority=0,
+        backend="default",
+        enqueued_at=1.0,
+    )
+    spool.publish(encode({}, message.encode(call, signed=False)), PLACE)
+
+
+def waiting(spool: Spool) -> list[str]:
+    """Return the paths of the files that are ready or scheduled."""
+    return [
+        str(path)
+        for state in ("ready", "scheduled")
+        for path in Path(spool.path(state)).rglob("*")
+        if path.is_file()
+    ]
+
+
+def claim_and_die(spool: Spool, number: int, last_words: str = "") -> None:
+    """Leave what a runner leaves that had claimed the one task, of a server that is gone too."""
+    name = f"runner-{number}"
+    card = {
+        "name": name,
+        "role": RUNNER,
+        "kind": "uwsgi",
+        "pid": 1,
+        "host": "web1",
+        "generation": f"generation {number}",
+        "supervisor": "gone",
+        "since": 1.0,
+    }
+    Path(spool.path("processes", name)).write_text(json.dumps(card))
+    Path(spool.path("tmp", f"words-{name}")).write_text(last_words)
+    os.makedirs(spool.path("running", name))
+    (path,) = waiting(spool)
+    os.rename(path, spool.path("running", name, claimed_name(PLACE, os.path.basename(path))))
+
+
+def state_of(spool: Spool) -> TaskName:
+    """Return the name of the one task that waits."""
+    (path,) = waiting(spool)
+    return TaskName.parse(os.path.basename(path))
+
+
+def test_death_of_a_whole_server_uses_up_no_attempt_but_is_counted(spool):
+    enqueue(spool)
+    claim_and_die(spool, 1)
+    Recovery(spool).sweep()
+    assert (state_of(spool).attempts, state_of(spool).cuts) == (0, 1)
+
+
+def test_task_whose_server_dies_each_time_ends_in_failed(spool):
+    """A container that a task gets killed for want of memory started it again for ever."""
+    enqueue(spool)
+    for number in range(MAX_CUTS + 3):
+        claim_and_die(spool, number)
+        Recovery(spool).sweep()
+    assert not waiting(spool)
+    (failed,) = spool.failed()
+    assert "its server died 21 times while it ran" in failed[2].reason
+
+
+@pytest.mark.parametrize("words", ["It was told to leave.\n", "It was told to leave.\nTimeout (0"])
+def test_announced_end_is_not_even_counted(spool, words):
+    enqueue(spool)
+    for number in range(MAX_CUTS + 3):
+        claim_and_die(spool, number, words)
+        Recovery(spool).sweep()
+    assert (state_of(spool).attempts, state_of(spool).cuts) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "words", ["Timeout (0:00:01)!\nFile x.py", "Fatal Python error: Segmentation fault\nFile x.py"]
+)
+def test_stack_in_the_last_words_is_the_tasks_fault_and_kept(spool, words):
+    enqueue(spool)
+    claim_and_die(spool, 1, words)
+    Recovery(spool).sweep()
+    assert state_of(spool).attempts == 1
+    (path,) = waiting(spool)
+    assert b"File x.py" in Path(path).read_bytes()
+
+
+def test_nothing_of_the_dead_is_left(spool):
+    enqueue(spool)
+    claim_and_die(spool, 1)
+    Recovery(spool).sweep()
+    for state in ("processes", "running", "tmp"):
+        assert names_in(spool.path(state)) == []
