@@ -40,6 +40,14 @@ def process_options() -> Options:
     return options[0] if options else Options()
 
 
+def queue_names() -> set[str] | None:
+    """Return the queues of the site's backends, None where one of them takes any name."""
+    backends = spooler_backends()
+    if not all(backend.queues for backend in backends):
+        return None
+    return {queue for backend in backends for queue in backend.queues}
+
+
 def served_directories() -> dict[str, list[str]]:
     """Return each local spool directory of the site and the queues that go to it.
 

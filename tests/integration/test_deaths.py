@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Launcher
 from .server import Server, wait_until
-from .setups import BARE, SHIPPED
+from .setups import BARE, LAZY, SHIPPED
 
 ENQUEUE = "mysite.calls.enqueue"
 GATE = "gate"
@@ -79,13 +79,29 @@ def test_task_that_outlasts_the_grace_of_a_reload_runs_again_with_no_attempt_use
     assert let_it_end(server)["pid"] == again["pid"]
 
 
-def test_reload_brings_new_code(launch):
-    server = launch.server(BARE)
-    assert run_another(server)["version"] == 1
+def write_new_code(server: Server) -> None:
+    """Change the site's code as a deploy does."""
     tasks = server.site.directory / "shop" / "tasks.py"
     tasks.write_text(tasks.read_text().replace("VERSION = 1", "VERSION = 2"))
+
+
+@pytest.mark.parametrize("setup", [BARE, SHIPPED, LAZY], ids=lambda setup: setup.name)
+def test_reload_brings_new_code(launch, setup):
+    server = launch.server(setup)
+    assert run_another(server)["version"] == 1
+    write_new_code(server)
     server.reload()
     assert run_another(server)["version"] == 2
+
+
+def test_spooler_reload_brings_new_code_where_the_spoolers_load_the_site(launch):
+    server = launch.server(LAZY)
+    run_another(server)
+    write_new_code(server)
+    workers = server.web_workers
+    assert "1 spoolers came back" in server.site.manage("spooler", "reload", "--timeout", "30")
+    assert run_another(server)["version"] == 2
+    assert server.web_workers == workers
 
 
 # Stop

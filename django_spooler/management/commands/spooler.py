@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ... import overview
-from ...backends import served_directories
+from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...operations import pause, reload, resume
 from ...spool.directory import Spool
@@ -248,6 +248,7 @@ class Command(BaseCommand):
         """Serve the directories in this process and its children."""
         if options["processes"] < 1:
             raise CommandError("--processes must be 1 or more.")
+        self._check_queues(*(options["queues"] or ()))
         work(
             list(served_directories()),
             processes=options["processes"],
@@ -259,10 +260,12 @@ class Command(BaseCommand):
 
     def do_pause(self, options: dict[str, Any]) -> None:
         """Let no further task start."""
+        self._check_queues(options["queue"])
         pause(self._spools(), options["queue"], wait=options["wait"], timeout=options["timeout"])
 
     def do_resume(self, options: dict[str, Any]) -> None:
         """Let tasks start again."""
+        self._check_queues(options["queue"])
         resume(self._spools(), options["queue"])
 
     def do_reload(self, options: dict[str, Any]) -> None:
@@ -271,6 +274,13 @@ class Command(BaseCommand):
         self.stdout.write(f"{count} spoolers came back")
 
     # Helpers
+
+    def _check_queues(self, *names: str | None) -> None:
+        known = queue_names()
+        for name in names:
+            if name is not None and known is not None and name not in known:
+                there_are = ", ".join(sorted(known))
+                raise CommandError(f"No queue is named {name!r}. There are: {there_are}.")
 
     def _spools(self) -> list[Spool]:
         spools = [Spool(directory) for directory in served_directories()]

@@ -115,6 +115,13 @@ _OVERRUNS = {
 }
 
 
+@spooler_task
+def stays_in_c(gate):
+    """Hear nothing, as a C library that keeps the GIL."""
+    record("stays_in_c", gate=gate)
+    _stay_in_c()
+
+
 # What is left behind
 
 
