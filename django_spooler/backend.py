@@ -101,20 +101,25 @@ class SpoolerBackend(BaseTaskBackend):
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)
-        with results.kept(job.result, self.spooler_options):
-            if waits_for_commit(task, self.spooler_options) and (waiting := _in_transactions()):
-                _after_commits(waiting, partial(self._put_after_commit, executor, job))
-            else:
-                self._put(executor, job)
+        if waits_for_commit(task, self.spooler_options) and (waiting := _in_transactions()):
+            is_kept = results.commits_with(waiting, self.spooler_options)
+            if is_kept:
+                results.keep(job.result)
+            _after_commits(waiting, partial(self._put_after_commit, executor, job, is_kept))
+        else:
+            self._keep_and_put(executor, job)
         return job.result
 
-    def _put_after_commit(self, executor: executors.Executor, job: Job) -> None:
+    def _put_after_commit(self, executor: executors.Executor, job: Job, is_kept: bool) -> None:
         """Queue a call whose transaction is committed: too late to roll anything back."""
         name = f"{job.message.task} id={job.message.id}"
         try:
-            self._put(executor, job)
+            if is_kept:
+                self._put(executor, job)
+            else:
+                self._keep_and_put(executor, job)
         except EnqueueError as error:
-            if job.options.RESULTS:
+            if is_kept:
                 # The committed row tells of it, and a runner queues it later.
                 logger.exception("Task %s is committed, but not queued yet", name)
                 return
@@ -123,12 +128,16 @@ class SpoolerBackend(BaseTaskBackend):
                 f" transaction enqueued after it: {error}"
             ) from error
 
-    def _put(self, executor: executors.Executor, job: Job) -> None:
-        def enqueued() -> None:
-            results.published(job.result, job.options)
-            task_enqueued.send_robust(type(self), task_result=job.result)
+    def _keep_and_put(self, executor: executors.Executor, job: Job) -> None:
+        with results.kept(job.result, job.options):
+            self._put(executor, job)
 
-        executor.put(job, enqueued)
+    def _put(self, executor: executors.Executor, job: Job) -> None:
+        with results.publishing(job.result, job.options) as is_first:
+            if is_first:
+                executor.put(job)
+        task_enqueued.send_robust(type(self), task_result=job.result)
+        executor.finish(job)
 
     def get_result(self, result_id: str) -> AnyTaskResult:
         """Return a stored result.

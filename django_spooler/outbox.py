@@ -8,11 +8,11 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db import router, transaction
 from django.utils import timezone
 
-from . import executors
+from . import executors, results
 from .backends import spooler_backends
+from .exceptions import EnqueueError
 from .executors import Job
 from .message import Message
 from .result import new_result
@@ -47,12 +47,20 @@ def _publish_of(backend: "SpoolerBackend") -> None:
         task = find_task(record.task)
         if task is None:
             continue  # another version of the site, with the task, may publish it
-        with transaction.atomic(using=router.db_for_write(TaskRecord)):
-            if TaskRecord.objects.filter(id=record.id, published=False).update(published=True):
-                message = _message_of(record)
-                job = Job(task, message, new_result(task, message), backend.spooler_options)
-                executors.choose(backend.spooler_options, message.queue).put(job, lambda: None)
-                logger.warning("Task id=%s was committed but not queued; it is now", record.id)
+        message = _message_of(record)
+        job = Job(task, message, new_result(task, message), backend.spooler_options)
+        try:
+            _publish(job)
+        except EnqueueError:
+            logger.exception("Task id=%s is committed and still cannot be queued", record.id)
+
+
+def _publish(job: Job) -> None:
+    executor = executors.choose(job.options, job.message.queue)
+    with results.publishing(job.result, job.options) as is_first:
+        if is_first:
+            executor.put(job)
+            logger.warning("Task id=%s was committed but not queued; it is now", job.message.id)
 
 
 def _message_of(record: "TaskRecord") -> Message:

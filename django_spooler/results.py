@@ -1,8 +1,12 @@
 """Results in the site's database: only with ``RESULTS = "database"``."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
@@ -10,21 +14,30 @@ from .exceptions import EnqueueError, UnknownTask
 from .result import SpoolerResult
 from .tasks import find_task
 
+if TYPE_CHECKING:
+    from .models import TaskRecord
+
 logger = logging.getLogger("django_spooler")
 
 
-@contextmanager
-def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
-    """Keep a new result, in the transaction ``enqueue`` was called in.
+def commits_with(waiting: Sequence[BaseDatabaseWrapper], options: Options) -> bool:
+    """Tell whether a result kept now is committed if, and only if, all ``waiting`` connections commit.
 
-    It is dropped again where the block does not accept the task.
+    Only then may the ``outbox`` take a committed result for a task to be queued. With a second
+    database in a transaction of its own, the one can commit and the other be rolled back.
     """
     if not options.RESULTS:
-        yield
-        return
+        return False
     from .models import TaskRecord
 
-    record = TaskRecord.objects.create(  # type: ignore[misc]
+    return [connection.alias for connection in waiting] == [router.db_for_write(TaskRecord)]
+
+
+def keep(result: SpoolerResult) -> "TaskRecord":
+    """Keep a new result, in the transaction its database is in."""
+    from .models import TaskRecord
+
+    return TaskRecord.objects.create(  # type: ignore[misc]
         id=result.id,
         task=result.task.module_path,
         backend=result.backend,
@@ -36,6 +49,15 @@ def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
         enqueued_at=result.enqueued_at,
         status=result.status,
     )
+
+
+@contextmanager
+def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
+    """Keep a new result, and drop it again where the block does not accept the task."""
+    if not options.RESULTS:
+        yield
+        return
+    record = keep(result)
     try:
         yield
     except EnqueueError:
@@ -43,12 +65,22 @@ def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
         raise
 
 
-def published(result: SpoolerResult, options: Options) -> None:
-    """Note that the task's file was written: ``outbox`` need not do it any more."""
-    if options.RESULTS:
-        from .models import TaskRecord
+@contextmanager
+def publishing(result: SpoolerResult, options: Options) -> Iterator[bool]:
+    """Note in the kept result that the block writes the task's file, and yield whether it is to.
 
-        TaskRecord.objects.filter(id=result.id).update(published=True)
+    The row is locked meanwhile: of the process that enqueued the task and the ``outbox``, which
+    writes what seems forgotten, only one does.
+    """
+    if not options.RESULTS:
+        yield True
+        return
+    from .models import TaskRecord
+
+    with transaction.atomic(using=router.db_for_write(TaskRecord)):
+        records = TaskRecord.objects.filter(id=result.id)
+        # A result that somebody deleted takes no task with it.
+        yield bool(records.filter(published=False).update(published=True)) or not records.exists()
 
 
 def save(result: SpoolerResult, options: Options) -> None:
@@ -77,6 +109,7 @@ def _update(result: SpoolerResult) -> None:
             for error in result.errors
         ],
         return_value=result._return_value,
+        published=True,  # whatever became of the process that wrote the file
     )
 
 

@@ -1,8 +1,7 @@
 """What an executor is given, and what it is."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..compat import AnyTask
 from ..conf import Options
@@ -39,11 +38,15 @@ class Job:
         return run_after if run_after is not None and run_after > now else None
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """One way out of ``enqueue``."""
 
-    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
-        """Hand the job over and call ``enqueued`` once it is accepted.
+    @abstractmethod
+    def put(self, job: Job) -> None:
+        """Hand the job over: it is accepted when this returns.
 
         Raise EnqueueError and keep nothing where it cannot be accepted.
         """
+
+    def finish(self, job: Job) -> None:  # noqa: B027, it is nothing for most
+        """Do what is left in this process once it was announced that the job is accepted."""

@@ -2,26 +2,27 @@
 
 import os
 import socket
-from collections.abc import Callable
 
 from ..perform import Again, Failed, Terms, clean_context, perform
 from ..signals import task_failed
-from .base import Job
+from .base import Executor, Job
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Runs the task before ``enqueue`` returns, by the spooler's own rules.
 
     Tries follow each other without a pause, ``run_after`` is not waited for, and a
     ``spooler_forever`` task runs once.
     """
 
-    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+    def put(self, job: Job) -> None:
+        """Accept the job: there is nothing to write."""
+
+    def finish(self, job: Job) -> None:
         """Run the job; its error is recorded and logged, and raised only with INLINE_RAISES.
 
         KeyboardInterrupt always goes on: whoever pressed Ctrl-C wants more than the task to end.
         """
-        enqueued()
         context = clean_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
         terms = Terms.of(job.task, job.options)

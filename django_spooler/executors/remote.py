@@ -9,12 +9,11 @@ trusted hosts reach the socket. What is over 4 KiB needs ``buffer-size`` on that
 import math
 import socket
 import time
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ..exceptions import SpoolUnavailable
 from ..spool.packet import encode
-from .base import MARK, Job
+from .base import MARK, Executor, Job
 
 TIMEOUT = 10.0
 """Seconds to connect, and to get the answer."""
@@ -25,13 +24,13 @@ _DEFAULT_BUFFER = 4096
 _VALUE_LIMIT_KIB = _LARGEST // 1024
 
 
-class RemoteExecutor:
+class RemoteExecutor(Executor):
     """Sends the message to ``uwsgi://host:port``."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+    def put(self, job: Job) -> None:
         """Send the job. Raise SpoolUnavailable where the other side does not take it."""
         body = job.body
         if len(body) > _LARGEST:
@@ -41,7 +40,6 @@ class RemoteExecutor:
                 " and load the rest in the task."
             )
         self._send(encode(self._variables(job, body)))
-        enqueued()
 
     def _variables(self, job: Job, body: bytes) -> dict[bytes, bytes]:
         due = job.due(time.time())

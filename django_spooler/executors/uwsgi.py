@@ -4,13 +4,12 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
 from ..spool.directory import Spool, set_due
 from ..spool.packet import encode
-from .base import MARK, Job
+from .base import MARK, Executor, Job
 
 _known_parents: set[str] = set()
 
@@ -25,7 +24,7 @@ def uwsgi_module() -> ModuleType | None:
     return uwsgi if hasattr(uwsgi, "masterpid") else None
 
 
-class UwsgiExecutor:
+class UwsgiExecutor(Executor):
     """Lets uWSGI write the file into our tree, which its own loop does not scan.
 
     ``uwsgi.spool`` takes a path as ``priority``, makes its last directory and writes the file
@@ -39,7 +38,7 @@ class UwsgiExecutor:
         self._directory = directory
         self._own = Spool(directory)
 
-    def put(self, job: Job, enqueued: Callable[[], object]) -> None:
+    def put(self, job: Job) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
         due = job.due(time.time())
         if job.options.FSYNC:
@@ -48,7 +47,6 @@ class UwsgiExecutor:
             path = self._spool(job, due)
             if due is not None:
                 _set_exact_time(path, due)
-        enqueued()
 
     def _spool(self, job: Job, due: float | None) -> str:
         place, body = job.place, job.body

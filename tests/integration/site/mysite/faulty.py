@@ -186,7 +186,8 @@ def _enqueue(world: World, *, fsync: bool = False, **fields: Any) -> Act:
         task = import_string(call.task)
         job = Job(task, call, new_result(task, call), Options(FSYNC=fsync))
         try:
-            FileExecutor(world.spool.directory).put(job, lambda: world.accepted.add(call.id))
+            FileExecutor(world.spool.directory).put(job)
+            world.accepted.add(call.id)
         except OSError as error:
             raise AssertionError("refused by an error that is not ours") from error
 
