@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+import signal
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.module_loading import import_string
 from mysite.events import record
+
+from django_spooler.models import TaskRecord
 
 from . import tasks
 from .models import Order
@@ -62,6 +66,18 @@ def in_a_transaction(tag, *, fails):
     except _RolledBackError:
         return False
     return True
+
+
+def die_after_the_commit(tag):
+    """Enqueue, and be killed between the commit and what follows it."""
+    with transaction.atomic():
+        transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+        tasks.ordered.using(backend="kept").enqueue(tag)
+
+
+def let_results_grow_old():
+    """Let all results be of an hour ago."""
+    TaskRecord.objects.update(enqueued_at=timezone.now() - timedelta(hours=1))
 
 
 class _RolledBackError(Exception):
