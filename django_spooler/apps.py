@@ -13,7 +13,7 @@ class DjangoSpoolerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import every app's ``tasks`` module, and our system checks."""
-        from . import checks  # noqa: F401
+        """Import every app's ``tasks`` module, and what listens to Django."""
+        from . import checks, database  # noqa: F401  they hear of checks and connections from now on
 
         autodiscover_modules("tasks")

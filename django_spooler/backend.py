@@ -11,11 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from . import executors, results
+from . import database, executors, results
 from .compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -33,6 +32,10 @@ from .result import new_result
 from .tasks import SpoolerTask, option_problem, register, waits_for_commit
 
 logger = logging.getLogger("django_spooler")
+
+
+_VALID_KEPT = 1024
+"""Tasks remembered as valid; ``using()`` makes a new one each time."""
 
 
 class SpoolerBackend(BaseTaskBackend):
@@ -54,6 +57,7 @@ class SpoolerBackend(BaseTaskBackend):
             *problems(params.get("OPTIONS", {})),
         ]
         super().__init__(alias, {**params, "QUEUES": [], "OPTIONS": {}} if self._wrong else params)
+        self._valid: dict[int, AnyTask] = {}
 
     @cached_property
     def spooler_options(self) -> Options:
@@ -76,6 +80,9 @@ class SpoolerBackend(BaseTaskBackend):
         except InvalidTask as error:
             raise InvalidSpoolerTask(f"{_name(task.func)}: {error}") from error
         register(task)
+        if len(self._valid) >= _VALID_KEPT:
+            self._valid.clear()
+        self._valid[id(task)] = task
 
     def enqueue(
         self, task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -85,12 +92,14 @@ class SpoolerBackend(BaseTaskBackend):
         Raise InvalidSpoolerTask, InvalidArguments, InvalidOptions where the settings are wrong, or
         EnqueueError where it cannot be accepted.
         """
-        self.validate_task(task)
+        if self._valid.get(id(task)) is not task:  # neither it nor the settings can have changed
+            self.validate_task(task)
         _check_signature(task, args, kwargs)
-        plain_args, plain_kwargs = normalize_arguments(task.module_path, args, kwargs)
+        name = task.module_path
+        plain_args, plain_kwargs = normalize_arguments(name, args, kwargs)
         message = Message(
             id=secrets.token_hex(16),
-            task=task.module_path,
+            task=name,
             args=plain_args,
             kwargs=plain_kwargs,
             queue=task.queue_name,
@@ -101,7 +110,7 @@ class SpoolerBackend(BaseTaskBackend):
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)
-        if waits_for_commit(task, self.spooler_options) and (waiting := _in_transactions()):
+        if waits_for_commit(task, self.spooler_options) and (waiting := database.in_transactions()):
             is_kept = results.commits_with(waiting, self.spooler_options)
             if is_kept:
                 results.keep(job.result)
@@ -234,15 +243,6 @@ def _check_signature(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, An
 
 def _timestamp(run_after: datetime | None) -> float | None:
     return None if run_after is None else run_after.timestamp()
-
-
-def _in_transactions() -> list[BaseDatabaseWrapper]:
-    """Return the connections of this thread that are in a transaction."""
-    return [
-        connection
-        for connection in connections.all(initialized_only=True)
-        if connection.in_atomic_block
-    ]
 
 
 def _after_commits(waiting: list[BaseDatabaseWrapper], put: Callable[[], None]) -> None:

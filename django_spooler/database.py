@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -13,7 +14,9 @@ logger = logging.getLogger("django_spooler")
 _inherited: list[BaseDatabaseWrapper] = []
 """Kept for ever: even a driver's destructor would speak on the other process's socket."""
 
-_opened = False
+_opened = settings.configured and any(
+    wrapper.connection for wrapper in connections.all(initialized_only=True)
+)
 """Whether this process, or the one it was forked from, ever opened a connection."""
 
 
@@ -28,6 +31,17 @@ def drop_inherited() -> None:
     for connection in connections.all(initialized_only=True):
         _inherited.append(connection)
         del connections[connection.alias]
+
+
+def in_transactions() -> list[BaseDatabaseWrapper]:
+    """Return the connections of this thread that are in a transaction."""
+    if not _opened:
+        return []
+    return [
+        connection
+        for connection in connections.all(initialized_only=True)
+        if connection.in_atomic_block
+    ]
 
 
 def refresh() -> None:

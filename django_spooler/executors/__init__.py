@@ -1,6 +1,7 @@
 """The ways out of ``enqueue``, and which one is taken."""
 
 import os
+from functools import cache
 from types import ModuleType
 
 from ..conf import Options, default_directory
@@ -59,7 +60,7 @@ def _under_uwsgi(uwsgi: ModuleType, options: Options, queue: str) -> Executor:
     place, known = options.spooler_for(queue), _spoolers(uwsgi)
     if place is None:
         if known:
-            return UwsgiExecutor(uwsgi, known[0])
+            return _uwsgi_executor(uwsgi, known[0])
         raise NoSpooler(
             f"A task for queue {queue!r} was enqueued, but this uWSGI runs without a spooler. Add to"
             " its configuration: spooler = /absolute/path/to/spool and import ="
@@ -67,8 +68,8 @@ def _under_uwsgi(uwsgi: ModuleType, options: Options, queue: str) -> Executor:
         )
     if place.startswith("uwsgi://"):
         return RemoteExecutor(place)
-    directory = os.path.realpath(place)
-    return UwsgiExecutor(uwsgi, directory) if directory in known else FileExecutor(directory)
+    directory = _resolved(place)
+    return _uwsgi_executor(uwsgi, directory) if directory in known else FileExecutor(directory)
 
 
 def _outside_uwsgi(options: Options, queue: str) -> Executor:
@@ -76,6 +77,11 @@ def _outside_uwsgi(options: Options, queue: str) -> Executor:
     return RemoteExecutor(place) if place.startswith("uwsgi://") else FileExecutor(place)
 
 
+_uwsgi_executor = cache(UwsgiExecutor)
+_resolved = cache(os.path.realpath)
+
+
+@cache
 def _spoolers(uwsgi: ModuleType) -> list[str]:
     known = getattr(uwsgi, "spoolers", ()) if hasattr(uwsgi, "spool") else ()
     return [os.fsdecode(directory) for directory in known]

@@ -11,8 +11,6 @@ from ..spool.directory import Spool, set_due
 from ..spool.packet import encode
 from .base import MARK, Executor, Job
 
-_known_parents: set[str] = set()
-
 
 @cache
 def uwsgi_module() -> ModuleType | None:
@@ -35,8 +33,9 @@ class UwsgiExecutor(Executor):
 
     def __init__(self, uwsgi: ModuleType, directory: str) -> None:
         self._uwsgi = uwsgi
-        self._directory = directory
+        self._directory = os.fsencode(directory)
         self._own = Spool(directory)
+        self._parents: set[str] = set()
 
     def put(self, job: Job) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
@@ -53,27 +52,28 @@ class UwsgiExecutor(Executor):
         target = place.ready if due is None else place.scheduled(due)
         variables = {
             **MARK,
-            b"spooler": os.fsencode(self._directory),
+            b"spooler": self._directory,
             b"priority": os.fsencode(target),
             b"body": body,
         }
         if due is not None:
             # Whole seconds only, so the next one: a file is never due too early.
             variables[b"at"] = str(math.ceil(due)).encode()
-        with contextlib.suppress(OSError):
-            self._make_parent(target)
+        parent = target.rpartition("/")[0]
+        if parent not in self._parents:
+            self._make(parent)
         try:
             return os.fsdecode(self._uwsgi.spool(variables))
         except ValueError:
             # It tells no cause, only its log does. Our own writer either succeeds or knows.
-            _known_parents.clear()
+            self._parents.clear()
             return self._own.publish(encode(MARK, body), place, due=due)
 
-    def _make_parent(self, target: str) -> None:
-        parent = os.path.join(self._directory, os.path.dirname(target))
-        if parent not in _known_parents:
-            os.makedirs(parent, mode=0o750, exist_ok=True)
-            _known_parents.add(parent)
+    def _make(self, parent: str) -> None:
+        """Make what uWSGI expects to be there; where that fails, so does ``uwsgi.spool``."""
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.join(self._own.directory, parent), mode=0o750, exist_ok=True)
+            self._parents.add(parent)
 
 
 def _set_exact_time(path: str, due: float) -> None:

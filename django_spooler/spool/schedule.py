@@ -12,7 +12,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .directory import ASTRAY, Place, Spool, is_number, is_stray, names_in, parse_level
+from .directory import (
+    ASTRAY,
+    Place,
+    Spool,
+    is_number,
+    is_still_written,
+    is_stray,
+    names_in,
+    parse_level,
+)
 from .names import TaskName
 from .watch import Watcher
 
@@ -23,6 +32,9 @@ BATCH = 100
 
 _SECOND = 1_000_000_000
 """Nanoseconds."""
+
+_BEING_WRITTEN = 20_000_000
+"""Nanoseconds until a file is looked at again whose producer has not finished it."""
 
 _SWEEP_AFTER = 180
 """Seconds after its minute that an empty directory is removed."""
@@ -103,8 +115,9 @@ class Schedule:
         _, name = minute.due[0]
         path = os.path.join(minute.path, name)
         try:
-            due = os.lstat(path).st_mtime_ns
-            if due > now:  # it was listed before its producer had set the exact time
+            # uWSGI sets the time behind the content, and shows the file before both.
+            due = now + _BEING_WRITTEN if is_still_written(path) else os.lstat(path).st_mtime_ns
+            if due > now:
                 heapq.heapreplace(minute.due, (due, name))
                 return False
             ready = replace(TaskName.parse(name), ready_at=max(0, due // 1000))
