@@ -552,7 +552,7 @@ def claimed_name(place: Place, name: str) -> str:
 
 def claimable(name: str, place: Place) -> TaskName:
     """Return a task's name from a file's: another one, where that leaves no room to claim it."""
-    longest = claimed_name(place, str(TaskName(name, 1, time.time_ns())))
+    longest = claimed_name(place, str(TaskName(name, attempts=1, cuts=1, ready_at=time.time_ns())))
     return TaskName(name if len(os.fsencode(longest)) <= _NAME_MAX else new_base())
 
 
