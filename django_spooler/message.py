@@ -15,10 +15,13 @@ This module is pure: bytes in, bytes out.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import PurePath
 from types import NoneType
 from typing import Any
+from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
 from django.utils.functional import Promise
@@ -28,6 +31,8 @@ from .exceptions import DamagedTask, InvalidArguments, NewerTask, UntrustedTask
 VERSION = 1
 _SALT = "django_spooler.message"
 _MAX_DEPTH = 300
+_PATH_MAX = 20
+"""Steps of a path that are told."""
 
 _YEAR_2 = -62_104_060_800
 _YEAR_9999 = 253_370_764_800
@@ -180,6 +185,14 @@ def normalize_arguments(
         raise InvalidArguments(
             f"Unsupported type: {task} got {_locate(args, kwargs)}: {error}."
         ) from None
+    except RecursionError:
+        raise InvalidArguments(f"Unsupported type: {task} got arguments {_TOO_DEEP}.") from None
+
+
+_TOO_DEEP = (
+    f"nested more than {_MAX_DEPTH} deep, or containing themselves. Pass a flat structure, or JSON"
+    " text"
+)
 
 
 class _NotJSON(Exception):
@@ -199,7 +212,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
             return value
         raise _NotJSON(f"{value!r} is not JSON. Pass None, or a string")
     if depth >= _MAX_DEPTH:
-        raise _NotJSON(f"nested more than {_MAX_DEPTH} deep. Pass a flat structure, or JSON text")
+        raise _NotJSON(_TOO_DEEP)
     if kind is list or kind is tuple:
         return [_plain(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
@@ -247,8 +260,10 @@ def _advice(value: Any) -> str:
         return "Pass its pk and load it in the task"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "Pass base64 text, or save the bytes and pass where they are"
-    if isinstance(value, Promise) or hasattr(value, "isoformat"):
+    if isinstance(value, (Promise, Decimal, UUID, PurePath)) or hasattr(value, "isoformat"):
         return "Pass str(value)"
+    if isinstance(value, Iterable):
+        return "Pass list(value)"
     return "Pass plain strings, numbers, lists and dicts"
 
 
@@ -260,12 +275,20 @@ def _locate(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 
 def _path_of_unfit(named: Sequence[tuple[str, Any]]) -> str:
-    for path, item in named:
-        try:
-            _plain(item)
-        except _NotJSON:
-            return path + _path_of_unfit(_children(item))
-    return ""
+    path = ""
+    for _ in range(_PATH_MAX):
+        step, item = next((pair for pair in named if not _fits(pair[1])), ("", None))
+        path += step
+        named = _children(item)
+    return path
+
+
+def _fits(value: Any) -> bool:
+    try:
+        _plain(value)
+    except (_NotJSON, RecursionError):
+        return False
+    return True
 
 
 def _children(value: Any) -> list[tuple[str, Any]]:

@@ -25,7 +25,9 @@ class Job:
     @property
     def body(self) -> bytes:
         """The message as it stands in the file."""
-        return encode(self.message, signed=self.options.SIGNED)
+        from ..backends import signatures_required  # which imports the executors
+
+        return encode(self.message, signed=signatures_required())
 
     @property
     def place(self) -> Place:

@@ -1,7 +1,10 @@
 """What is refused at the earliest point, in words that name subject, finding and remedy."""
 
-from datetime import datetime
+from collections import OrderedDict, UserList
+from datetime import date, datetime
+from decimal import Decimal
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
@@ -116,6 +119,19 @@ class Profile:
     pass
 
 
+def nested(kind, depth):
+    value = kind()
+    for _ in range(depth):
+        value = kind([("a", value)]) if issubclass(kind, dict) else kind([value])
+    return value
+
+
+itself = [1]
+itself.append(itself)
+among_others = {"one": 1, "me": {}}
+among_others["me"]["me"] = among_others
+
+
 @pytest.mark.parametrize(
     ("value", "finding"),
     [
@@ -125,6 +141,18 @@ class Profile:
         ({1: 2}, "the key 1 is not a string"),
         (datetime(2030, 1, 1), r"datetime is not JSON. Pass str\(value\)"),
         (SimpleNamespace(pk=1), "Pass its pk"),
+        (Decimal("1.5"), r"kwargs\['user'\]: Decimal is not JSON. Pass str\(value\)"),
+        (UUID(int=1), r"UUID is not JSON. Pass str\(value\)"),
+        ({"tags": {1}}, r"kwargs\['user'\]\.tags: set is not JSON. Pass list\(value\)"),
+        ((number for number in range(3)), r"generator is not JSON. Pass list\(value\)"),
+        ([float("inf")], r"kwargs\['user'\]\[0\]: inf is not JSON"),
+        (date(2030, 1, 1), r"date is not JSON. Pass str\(value\)"),
+        ({("a", 1): 2}, r"kwargs\['user'\]: the key \('a', 1\) is not a string"),
+        (object, "type is not JSON"),
+        (itself, r"kwargs\['user'\]\[1\]\[1\].*: nested more than 300 deep, or containing"),
+        (among_others, r"kwargs\['user'\]\.me\.me.*: nested more than 300 deep, or containing"),
+        pytest.param(nested(OrderedDict, 400), "nested more than 300 deep", id="deep"),
+        pytest.param(nested(UserList, 400), "nested more than 300 deep", id="deep sequences"),
         pytest.param(10**5000, "4,200 digits", id="huge"),
     ],
 )
