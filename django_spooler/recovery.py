@@ -19,6 +19,7 @@ from .spool.process import (
     cards,
     dead,
     forget,
+    forget_unfinished,
     parse_claimed_name,
     read_card,
 )
@@ -56,6 +57,7 @@ class Recovery:
             elif card.supervisor not in supervisors or self._waited_enough(card):
                 self.recover(card.name, self._death(card, generations))
         self._adopt_unknown({card.name for card, _ in known})
+        forget_unfinished(self.spool, time.time() - SUPERVISOR_PATIENCE)
 
     def recover(self, name: str, death: str | None) -> int:
         """Put back the files of a dead process; return how many it had claimed.
@@ -79,8 +81,8 @@ class Recovery:
                 except PermissionError as error:  # a foreign directory: others' files go on
                     logger.error("%r cannot be put back: %s", claimed.path, error.strerror)
             if ours:
-                forget(self.spool, name)
                 forget_words(self.spool, name)
+                forget(self.spool, name)
         self._seen_dead.pop(name, None)
         return len(left)
 

@@ -31,6 +31,7 @@ from .directory import (
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
+_UNFINISHED = "card-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +207,19 @@ def forget(spool: Spool, name: str) -> None:
             os.unlink(path)
 
 
+def forget_unfinished(spool: Spool, before: float) -> None:
+    """Remove the cards, begun ``before``, of processes that died before anyone could see them."""
+    for name in names_in(spool.path("tmp")):
+        path = spool.path("tmp", name)
+        if name.startswith(_UNFINISHED):
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_mtime < before and not _is_locked(path):
+                    os.unlink(path)
+
+
 def _beside(spool: Spool, name: str) -> str:
     """Return where a card is written before all may see it."""
-    return spool.path("tmp", f"card-{name}")
+    return spool.path("tmp", f"{_UNFINISHED}{name}")
 
 
 def parse_claimed_name(name: str) -> tuple[Place, str] | None:

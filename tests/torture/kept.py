@@ -42,6 +42,7 @@ def _run(directory: Path, chance: random.Random, size: int, ini: Path | None) ->
         server.eventually(
             lambda: set(server.cards()) <= set(server.processes()), "the dead are buried"
         )
+        server.eventually(server.holds_nothing_unfinished, "and nothing of them is left in tmp")
         ledger, failed = server.ledger, server.failed()
         counts = server.status()
     assert server.is_drained() and counts["ready"] == counts["running"] == counts["scheduled"] == 0

@@ -50,6 +50,12 @@ class Site:
         """What the tasks have noted so far."""
         return read_ledger(self.directory)
 
+    def noted(self, event: str) -> int:
+        """Count an event in the ledger, at less cost than reading it."""
+        with contextlib.suppress(FileNotFoundError):
+            return _read(str(self.directory / "ledger")).count(f"{event} ".encode())
+        return 0
+
     def spawn(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
         """Start a process of the site whose output goes to the log."""
         with self.log.open("ab") as log:
@@ -114,6 +120,10 @@ class Site:
         """Tell whether no task is ready or runs."""
         counts = self.counts()
         return not counts["ready"] and not counts["running"]
+
+    def holds_nothing_unfinished(self) -> bool:
+        """Tell whether nothing is in ``tmp`` but what living runners keep there."""
+        return all(path.name.startswith("words-") for path in (self.tree / "tmp").iterdir())
 
     def empty(self, state: str) -> None:
         """Delete the files of a state."""

@@ -52,7 +52,7 @@ class _Clock:
     def wait(self, count: int, timeout: float = 120) -> Ledger:
         """Return the ledger once ``count`` tasks have ended."""
         self.server.eventually(
-            lambda: len(self.ledger.ends) >= count, f"{count} tasks ended", timeout
+            lambda: self.server.noted("end") >= count, f"{count} tasks ended", timeout
         )
         return self.ledger
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,13 @@ def test_nothing_of_the_dead_is_left(spool):
     Recovery(spool).sweep()
     for state in ("processes", "running", "tmp"):
         assert names_in(spool.path(state)) == []
+
+
+def test_card_of_a_process_that_died_as_it_wrote_it_is_removed(spool):
+    """Runner and supervisor, killed in that moment, left it in ``tmp`` for an hour."""
+    unfinished = Path(spool.path("tmp", "card-web1-0123"))
+    for age, is_left in ((0, True), (60, False)):
+        unfinished.write_text("{")
+        os.utime(unfinished, (time.time() - age, time.time() - age))
+        Recovery(spool).sweep()
+        assert unfinished.exists() == is_left
