@@ -28,6 +28,8 @@ TASKS = {
     "default": {
         "BACKEND": "django_spooler.backend.SpoolerBackend",
         "QUEUES": ["default", "mail"],
+        # Ctrl-C ends everything within seconds: a task that takes longer runs at the next start.
+        "OPTIONS": {"STOP_GRACE": 2},
     }
 }
 
