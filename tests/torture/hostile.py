@@ -232,7 +232,8 @@ class _Strewer:
         """Assert that each hostile entry is listed with a reason, whole, under its old name."""
         listed = {os.fsencode(os.path.basename(entry["file"])): entry for entry in failed}
         for name, (place, digest) in self.strewn.items():
-            found = [entry for other, entry in listed.items() if name in other]
+            found = [listed[name]] if name in listed else []
+            found = found or [entry for other, entry in listed.items() if name in other]
             if not found and len(name) > 200:  # a retry gave it a name that leaves room to claim it
                 found = [entry for entry in failed if _digest(os.fsencode(entry["file"])) == digest]
             assert found, f"not listed: {name!r} from {place!r}"
