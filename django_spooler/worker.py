@@ -219,6 +219,22 @@ class Worker:
         if self._told_to_leave:
             self._leave_now()
 
+    def _watch(self) -> None:
+        self._watcher.changed()
+        for directory in scanned_directories(self._spool):
+            with contextlib.suppress(PermissionError):
+                self._watcher.watch_files(directory)
+
+    def _look_around(self) -> None:
+        """Move out of the scanned directory what is not others'."""
+        try:
+            hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
+            if self._scanned.sweep():
+                self._hurry_until = time.monotonic() + _HURRY
+        except (SpoolerError, OSError):
+            logger.exception("Spool directory %s makes trouble", self._spool.directory)
+            self._prepare(self._spool.directory)
+
     # Other libraries' tasks
 
     def _call_others(
@@ -250,21 +266,6 @@ class Worker:
 
     def _leave(self, signum: int, frame: FrameType | None) -> None:
         self._told_to_leave = True
-
-    def _watch(self) -> None:
-        self._watcher.changed()
-        for directory in scanned_directories(self._spool):
-            with contextlib.suppress(PermissionError):
-                self._watcher.watch_files(directory)
-
-    def _look_around(self) -> None:
-        """Move out of the scanned directory what is not others'."""
-        try:
-            hang_bells(self._spool, _directories(self._uwsgi).count(self._spool.directory))
-            if self._scanned.sweep():
-                self._hurry_until = time.monotonic() + _HURRY
-        except (SpoolerError, OSError):
-            logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
     def _is_orphan(self) -> bool:
         """Tell whether the master was killed: what it starts next must not find us beside it."""

@@ -8,8 +8,8 @@ opening the file stands behind it, as in a Maildir::
     uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2;r=1764000900000000
 
 ``a`` counts the attempts used up, ``c`` how often the task was cut by the death of its whole server,
-``r`` is when the task became ready (microseconds since the epoch), for one that waited for its time. A name of any other form is sorted first: its content
-decides what becomes of it.
+``r`` is when the task became ready (microseconds since the epoch), for one that waited for its time.
+A name of any other form is sorted first: its content decides what becomes of it.
 """
 
 import itertools
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 PREFIX = "uwsgi_spoolfile_on_"
 
 _FORM = re.compile(
-    r"(?P<base>.+?)(?:;a=(?P<attempts>\d{1,6}))?(?:;c=(?P<cuts>\d{1,6}))?(?:;r=(?P<ready_at>\d{1,18}))?",
+    r"(?P<base>.+?)(?:;a=(?P<attempts>[1-9]\d{0,5}))?(?:;c=(?P<cuts>[1-9]\d{0,5}))?"
+    r"(?:;r=(?P<ready_at>0|[1-9]\d{0,17}))?",
     re.DOTALL | re.ASCII,
 )
 _MOST_ATTEMPTS = 999_999

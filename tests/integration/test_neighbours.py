@@ -114,6 +114,15 @@ def test_their_priorities_are_kept_and_looked_at_soon(launch, name):
     server.site.wait_for("echo", args=[name])
 
 
+def test_timer_for_a_spooler_fires_beside_ours(launch, name):
+    server = launch.server(_with_imports("timer", *_OURS, "--import", "shop.timers"))
+    ticks = server.site.wait_for("tick", 4)
+    assert {tick["pid"] for tick in ticks} <= set(server.spoolers)
+    server.call("mysite.calls.enqueue", "shop.tasks.echo", [name], {})
+    server.site.wait_for("echo", args=[name])
+    server.site.wait_for("tick", len(server.site.events("tick")) + 2)
+
+
 def test_files_that_are_nobodys_are_left_alone(launch):
     server = launch.server()
     others = {"README": b"words", ".gitkeep": b"", "app.pid": b"1", "x.tmp": b"\x11\xff\xff\x00"}

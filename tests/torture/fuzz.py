@@ -1,8 +1,8 @@
 """Fuzz the reader with coverage as the guide: ``python -m tests.torture.fuzz [SECONDS]``.
 
-It needs atheris (``pip install atheris``), which knows CPython 3.11 to 3.13. What it finds belongs
-into ``tests/unit/test_fuzz.py`` as an example. Found inputs are kept and extended between runs
-in ``.cache/fuzz``; an input that breaks a promise is written to ``crash-*`` and ends the run.
+It needs atheris (``pip install atheris``), which knows CPython 3.11 to 3.13. Inputs are kept between
+runs in ``.cache/fuzz``. One that breaks a promise ends the run and is written there too, as
+``crash-*``; it belongs into ``tests/unit/test_fuzz.py`` as an example.
 """
 
 import os
@@ -68,7 +68,8 @@ def main() -> None:
     for number, seed in enumerate(SEEDS):
         (CORPUS / f"seed-{number}").write_bytes(seed)
     options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=1024"]
-    atheris.Setup([sys.argv[0], *options, str(CORPUS)], try_one)
+    options += [f"-artifact_prefix={CORPUS}/", str(CORPUS)]
+    atheris.Setup([sys.argv[0], *options], try_one)
     atheris.Fuzz()
 
 

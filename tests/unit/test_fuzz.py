@@ -146,12 +146,16 @@ states = st.sampled_from(
 @quick
 @given(file_names, states)
 @example("", ";a=2")
+@example("x;c=0", ";c=0")
+@example("x", ";a=0")
+@example("x", ";r=007")
 @example("..", ";r=5")
 @example("x;why", "")
 def test_task_name_comes_back_as_it_was(base, state):
     name = TaskName.parse(f"{base}{state}" or "x")
     assert name.base
     assert TaskName.parse(str(name)) == name
+    assert str(name) == (f"{base}{state}" or "x")  # what others wrote is not rewritten
     assert 0 <= name.attempts < 1_000_000
     assert all(isinstance(part, int) for part in order(str(name)))
     assert not (is_bell(base) and is_guard(base))
