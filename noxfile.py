@@ -15,6 +15,15 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 SERVERS = ["postgresql", "mariadb"]
 SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
 
+ONCE = [
+    "tests/browser",
+    "tests/integration/test_demo.py",
+    "tests/integration/test_docs.py",
+    "tests/integration/test_wheel.py",
+    "tests/types",
+]
+"""What is the same on every Django, and therefore tried in the first full run only."""
+
 MEASURED = FULL[-1]
 """Whose full run is measured: a third slower, and its processes end otherwise than a site's do."""
 
@@ -56,7 +65,8 @@ def tests(session: nox.Session, django: str) -> None:
     if (session.python, django) == MEASURED:
         MEASURES.mkdir(parents=True, exist_ok=True)
         env = {"DATABASE": "sqlite", "COVERAGE_FILE": str(MEASURES / "data")}
-        session.run("coverage", "run", "-m", "pytest", "-q", env=env)
+        others = [f"--ignore={path}" for path in ONCE]
+        session.run("coverage", "run", "-m", "pytest", "-q", *others, env=env)
     else:
         session.run("pytest", "-q", env={"DATABASE": "sqlite"})
     session.install("mysqlclient>=2.2.1")
