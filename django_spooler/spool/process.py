@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from types import NoneType
+from typing import IO
 
 from .directory import (
     Place,
@@ -99,7 +100,7 @@ class HeldCard:
         """The directory of the files this process has claimed."""
         return self._spool.path("running", self.card.name)
 
-    def _write(self) -> object:
+    def _write(self) -> IO[str]:
         beside = _beside(self._spool, self.card.name)
         try:
             file = open(beside, "x", encoding="utf-8")
@@ -130,15 +131,9 @@ class HeldCard:
 
     def leave(self) -> None:
         """Take the card back, if nothing claimed is left behind; else others put that back."""
-        if self.card.role == RUNNER:
-            try:
-                os.rmdir(self.running)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        forget(self._spool, self.card.name)
+        _held.pop(self._path, None)
+        self._file.close()
 
 
 def new_card(
