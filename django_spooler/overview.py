@@ -90,7 +90,7 @@ class Status:
 def status(spool: Spool, queues: list[str]) -> Status:
     """Count the directory's tasks and find its processes."""
     ready = [name for _, name, _ in _ready_files(spool)]
-    oldest = min((order(name)[0] for name in ready), default=None)
+    oldest = min(filter(None, (order(name)[0] for name in ready)), default=None)
     return Status(
         directory=spool.directory,
         queues=queues,

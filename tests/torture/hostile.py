@@ -30,6 +30,7 @@ from typing import Any
 from .server import ROOT, Server, running
 
 FULL = 10_000
+_IMMOVABLE = b"uwsgi_spoolfile_on_immovable"
 _SHELVES = (b"/ready", b"/scheduled", b"/running", b"/failed")
 PREFIX = b"uwsgi_spoolfile_on_"
 EVIDENCE = Path(tempfile.gettempdir(), f"evil-{os.getpid()}")
@@ -57,6 +58,8 @@ def _under_fire(
     with running(directory, spoolers=2, **options) as server:
         server.stop()
         strewer = _Strewer(server, chance)
+        if options.get("prefix"):
+            strewer.put_immovable()
         began = time.monotonic()
         for number in range(size // 2):
             strewer.strew(number)
@@ -76,6 +79,7 @@ def _under_fire(
         _wait_for_all(server, strewer)
         failed = server.failed()
         strewer.check(failed)
+        assert all(path.is_dir() for path in strewer.immovable)
         server.manage("list", "--state", "failed")
         assert set(server.spoolers() + server.runners()) == pids, "a process died"
         ledger = server.ledger
@@ -107,6 +111,8 @@ class _Strewer:
         """Name to place and digest."""
         self.good: set[int] = set()
         """The numbers of tasks that another program put there whole."""
+        self.immovable: list[Path] = []
+        """Another user's directories, which only root can move: they must hold nothing up."""
         minute = int(time.time()) // 60 - 1
         tree = os.fsencode(server.tree)
         self._spool = os.fsencode(server.spool)
@@ -152,6 +158,15 @@ class _Strewer:
         self.strewn[name] = (place, _digest(beside))
         os.makedirs(place, exist_ok=True)
         os.rename(beside, os.path.join(place, name))
+
+    def put_immovable(self) -> None:
+        """Put directories of another user's everywhere."""
+        for place in self._places:
+            path = Path(os.fsdecode(place + b"/" + _IMMOVABLE))
+            if not place.endswith(_SHELVES) and not path.exists():
+                path.mkdir(mode=0o755)
+                os.chown(path, NOBODY, NOBODY)
+                self.immovable.append(path)
 
     def _put_good_task(self, number: int) -> None:
         """Put a whole task of ours where uWSGI's own producers and external ones put theirs."""
@@ -224,8 +239,8 @@ class _Strewer:
             for place in places
             if os.path.isdir(place)
             for name in os.listdir(place)
-            if name in self.strewn
-            or (name.startswith(PREFIX) and not name.startswith(PREFIX + b"!"))
+            if name in self.strewn or name.startswith(PREFIX)
+            if name != _IMMOVABLE and not name.startswith(PREFIX + b"!")
         ]
 
     def check(self, failed: list[dict[str, Any]]) -> None:
