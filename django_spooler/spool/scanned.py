@@ -129,12 +129,14 @@ class ScannedDirectory:
         self._adopt = adopt
         self._announce = announce
         self._seen: dict[str, tuple[int, int, int]] = {}
+        self._others: dict[str, float] = {}
         self._untried: set[str] = set()
 
     @property
     def has_others(self) -> bool:
-        """Whether files of other libraries are there, tried or not."""
-        return bool(self._seen)
+        """Whether files of other libraries are there whose time has come, tried or not."""
+        now = time.time()
+        return any(due <= now for due in self._others.values())
 
     @property
     def has_untried(self) -> bool:
@@ -156,13 +158,13 @@ class ScannedDirectory:
                 continue
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if self._seen.get(path) != state:
-                if not self._look_at(path):
+                self._others.pop(path, None)
+                if not self._look_at(path, status.st_mtime):
                     continue
-                if status.st_mtime <= time.time():
-                    news = True
-                    self._untried.add(path)
+                news = news or path in self._untried
             found[path] = state
         self._seen = found
+        self._others = {path: due for path, due in self._others.items() if path in found}
         self._untried &= found.keys()
         return news
 
@@ -176,11 +178,14 @@ class ScannedDirectory:
                 if not ((is_bell(name) or is_guard(name)) and _is_whole_bell(path)):
                     yield path
 
-    def _look_at(self, path: str) -> bool:
+    def _look_at(self, path: str, due: float) -> bool:
         """Move a file that is ours or nobody's; tell whether it stays and need not be seen again."""
         try:
             verdict = self._verdict(path)
             if verdict is None:
+                self._others[path] = due
+                if due <= time.time():
+                    self._untried.add(path)
                 return True
             self._set_aside(path, verdict)
         except (StillWritten, FileNotFoundError):
