@@ -20,9 +20,10 @@ ONCE = [
     "tests/integration/test_demo.py",
     "tests/integration/test_docs.py",
     "tests/integration/test_wheel.py",
+    "tests/torture",
     "tests/types",
 ]
-"""What is the same on every Django, and therefore tried in the first full run only."""
+"""What depends least on the Django and takes longest: tried in the first full run only."""
 
 MEASURED = FULL[-1]
 """Whose full run is measured: a third slower, and its processes end otherwise than a site's do."""
