@@ -26,7 +26,7 @@ from .directory import (
     parse_level,
 )
 from .names import TaskName, order
-from .watch import Watcher
+from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")
 
@@ -34,9 +34,6 @@ SNAPSHOT_SIZE = 100_000
 """Names kept per level; of more files the first are taken, then the rest."""
 
 _FILE_AT_FAULT = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
-
-_RELIST = 10.0
-"""Seconds after which everything is listed again, whatever was announced."""
 
 _POSTPONED = 0.1
 """Seconds a file rests that was still being written when it was claimed."""
@@ -236,7 +233,7 @@ class ReadyQueue:
 
     def _relist_now_and_then(self) -> None:
         if time.monotonic() >= self._relist_at:
-            self._relist_at = time.monotonic() + _RELIST
+            self._relist_at = time.monotonic() + RELIST
             self._tree_is_stale = True
             for level in self._levels:
                 level.stale = True

@@ -23,7 +23,7 @@ from .directory import (
     parse_level,
 )
 from .names import TaskName
-from .watch import Watcher
+from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")
 
@@ -65,6 +65,7 @@ class Schedule:
         self._begun: dict[str, _Minute] = {}
         self._later: list[tuple[int, str]] = []
         self._tree_is_stale = True
+        self._relist_at = 0.0
 
     def note_changes(self, changed: set[str]) -> None:
         """Take note of the directories the watcher found changed."""
@@ -80,12 +81,17 @@ class Schedule:
         self._tree_is_stale = True
         for minute in self._begun.values():
             minute.stale = True
+            minute.due.clear()
+            minute.known.clear()
 
     def make_due_ready(self) -> bool:
         """Move up to BATCH files whose time has come to ready; tell whether more are due.
 
         Those of higher priority go first.
         """
+        if time.monotonic() >= self._relist_at:
+            self._relist_at = time.monotonic() + RELIST
+            self.relist()
         if self._tree_is_stale:
             self._find_minutes()
         now = time.time_ns()
@@ -124,7 +130,7 @@ class Schedule:
             self._spool.make_ready(path, ready, minute.place)
         except FileNotFoundError:  # another process was faster
             minute.known.discard(name)
-        except PermissionError as error:  # another user's directory: it stays, and is known
+        except PermissionError as error:  # another user's directory: it stays till the next listing
             logger.error("%r cannot be made ready: %s", path, error.strerror)
         else:
             minute.known.discard(name)
@@ -189,8 +195,9 @@ class Schedule:
                     heapq.heappush(self._later, (minute.start, path))
 
     def _shelves(self, scheduled: str) -> Iterator[tuple[Place, str]]:
-        for queue, queue_path in self._entries(scheduled):
-            for level_name, path in self._entries(queue_path):
+        self._watcher.watch_entries(scheduled)  # without rights on it nothing can be served
+        for queue in os.listdir(scheduled):
+            for level_name, path in self._entries(os.path.join(scheduled, queue)):
                 level = parse_level(level_name)
                 if level is None:
                     self._set_stray_aside(path)

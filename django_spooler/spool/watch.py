@@ -12,6 +12,10 @@ _NAP = 0.25
 """Seconds between looks where nothing announces a change."""
 
 
+RELIST = 10.0
+"""Seconds after which everything is listed again, whatever was announced."""
+
+
 class Watcher(Protocol):
     """What tells that directories changed."""
 

@@ -11,6 +11,11 @@ def add(a: int, b: int = 0) -> int:
     return a + b
 
 
+@spooler_task(enqueue_on_commit=False)
+def add_at_once(a: int) -> int:
+    return a
+
+
 @spooler_task
 def echo(*args: object, **kwargs: object) -> object:
     return [list(args), kwargs]

@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connections, transaction
 from django.test import override_settings
 from django.utils import timezone
@@ -132,6 +133,44 @@ def test_savepoint_that_is_rolled_back_takes_its_task_along(queue):
             tasks.add.enqueue(2)
             raise _Undo
     assert queue.ids == [kept.id]
+
+
+def test_nested_blocks_are_one_transaction(queue):
+    with transaction.atomic(durable=True):
+        with transaction.atomic():
+            result = tasks.add.enqueue(1)
+        assert queue.ids == []
+    assert queue.ids == [result.id]
+
+
+def test_task_that_does_not_wait_stays_after_a_rollback(queue):
+    with pytest.raises(_Undo), transaction.atomic():
+        result = tasks.add_at_once.enqueue(1)
+        assert queue.ids == [result.id]
+        raise _Undo
+    assert queue.ids == [result.id]
+
+
+def test_robust_hook_that_fails_keeps_no_task_back(queue):
+    def fail():
+        raise RuntimeError("of the site")
+
+    with transaction.atomic():
+        transaction.on_commit(fail, robust=True)
+        result = tasks.add.enqueue(1)
+    assert queue.ids == [result.id]
+
+
+@pytest.mark.parametrize("results", [None], indirect=True)
+def test_task_that_the_directory_refused_after_the_commit_is_an_error_that_says_so(queue):
+    queue.refuse()
+    said = (
+        f"The transaction is committed, but its task {tasks.add.module_path} id=.*correct the path"
+    )
+    with pytest.raises(SpoolUnavailable, match=said), transaction.atomic():
+        Group.objects.create(name="committed")
+        tasks.add.enqueue(1)
+    assert Group.objects.filter(name="committed").exists()
 
 
 @pytest.mark.parametrize("results", ["database"], indirect=True)

@@ -24,7 +24,7 @@ from django_spooler.spool.directory import ALL_QUEUES, Place, Spool
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 from django_spooler.spool.queue import ReadyQueue
 from django_spooler.spool.schedule import Schedule
-from django_spooler.spool.watch import new_watcher
+from django_spooler.spool.watch import Watcher, new_watcher
 
 QUEUES = ["default", "mail"]
 HOUR = 3600
@@ -74,21 +74,22 @@ class Process:
     """One living process that claims tasks, here in the test's own."""
 
     spool: Spool
+    watcher: Watcher = WATCHER
     card: HeldCard = field(init=False)
 
     def __post_init__(self) -> None:
         self.card = HeldCard(self.spool, new_card(RUNNER, "work", "this start"))
-        self.queue = ReadyQueue(self.spool, WATCHER, self.card.running)
-        self.schedule = Schedule(self.spool, WATCHER)
+        self.queue = ReadyQueue(self.spool, self.watcher, self.card.running)
+        self.schedule = Schedule(self.spool, self.watcher)
 
     def make_due_ready(self) -> None:
         """Do what a runner does before its claims, until nothing changes by it."""
-        changed, more = WATCHER.changed(), True
+        changed, more = self.watcher.changed(), True
         while changed or more:
             self.schedule.note_changes(changed)
             self.queue.note_changes(changed)
             more = self.schedule.make_due_ready()
-            changed = WATCHER.changed()
+            changed = self.watcher.changed()
 
 
 class SpoolMachine(RuleBasedStateMachine):
@@ -212,7 +213,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.process.make_due_ready()
         pid = os.fork()
         if pid == 0:
-            process = Process(self.spool)
+            process = Process(self.spool, new_watcher())
             process.queue.claim()
             os.kill(os.getpid(), kill) if kill else os._exit(1)
         os.waitpid(pid, 0)
