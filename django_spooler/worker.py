@@ -10,23 +10,16 @@ file of this moment, which the loop would delete unseen.
 """
 
 import contextlib
-import importlib
 import logging
 import os
 import select
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import PurePath
 from types import FrameType, ModuleType
 from typing import Any
-
-import django
-from django.apps import apps
-from django.conf import settings
 
 from . import database
 from .backends import process_options
@@ -34,6 +27,8 @@ from .conf import Options
 from .consumer import adopt, announce_set_aside
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
+from .neighbours import Neighbours, import_uwsgidecorators
+from .site import set_up_site
 from .spool.directory import Spool, names_in
 from .spool.scanned import (
     ScannedDirectory,
@@ -44,7 +39,7 @@ from .spool.scanned import (
 )
 from .spool.watch import new_watcher
 from .supervisor import Supervisor
-from .tasks import SPOOL_IGNORE, SPOOL_RETRY
+from .tasks import SPOOL_RETRY
 
 logger = logging.getLogger("django_spooler")
 
@@ -67,13 +62,12 @@ class Worker:
     def __init__(self, uwsgi: ModuleType, options: Options) -> None:
         self._uwsgi = uwsgi
         self._options = options
-        self._previous: Callable[[Mapping[bytes | str, bytes]], Any] | None = None
+        self._neighbours = Neighbours(uwsgi, self.handle)
         self._supervisor: Supervisor | None = None
         self._hurry_until = 0.0
         self._told_to_leave = False
         # As web workers see it; later uWSGI's loop goes to the directory of each file it reads.
         self._home = os.getcwd()
-        self._is_others_turn = False
         self._inherited_queues: set[int] = set()
         self._loop_queues: set[int] = set()
 
@@ -81,8 +75,8 @@ class Worker:
 
     def install(self) -> None:
         """Become uWSGI's handler; the one set before goes on with what is not ours."""
-        _import_uwsgidecorators(self._uwsgi)
-        self.take_over()
+        import_uwsgidecorators(self._uwsgi)
+        self._neighbours.take_over()
         previous_hook = getattr(self._uwsgi, "post_fork_hook", None)
 
         def post_fork() -> None:
@@ -97,18 +91,11 @@ class Worker:
             for directory in set(_directories(self._uwsgi)):
                 self._prepare(directory)
 
-    def take_over(self) -> None:
-        """Put our handler before the one that is set."""
-        current = getattr(self._uwsgi, "spooler", None)
-        if current != self.handle:
-            self._previous = current
-            setattr(self._uwsgi, "spooler", self.handle)  # noqa: B010
-
     def after_fork(self) -> None:
         """Make a forked process independent of the master's connections, and a spooler ours."""
         database.drop_inherited()
         if self._is_spooler():
-            self.take_over()
+            self._neighbours.take_over()
             self._uwsgi.set_spooler_frequency(_FREQUENCY)
             signal.signal(signal.SIGHUP, self._leave)
             self._inherited_queues = _event_queues()
@@ -119,7 +106,7 @@ class Worker:
         """Clean the directory before uWSGI's loop reads it: it deletes what is damaged."""
         self._spool = Spool(self._own_directory())
         self._scanned = ScannedDirectory(
-            self._spool, self._verdict, partial(adopt, self._spool), announce_set_aside
+            self._spool, self._neighbours.verdict, partial(adopt, self._spool), announce_set_aside
         )
         self._look_around()
 
@@ -154,9 +141,9 @@ class Worker:
             return SPOOL_RETRY
         self._scanned.note_try(name)
         variables = {os.fsencode(key): value for key, value in environ.items()}
-        if MARK in variables or self._verdict(variables) is not None:
+        if MARK in variables or self._neighbours.verdict(variables) is not None:
             return SPOOL_RETRY  # the next look moves it
-        return self._call_others(environ, variables)
+        return self._neighbours.call(environ, variables)
 
     def _serve_slice(self) -> None:
         """Look after the runner and the directory, for a second or until others have work."""
@@ -235,33 +222,6 @@ class Worker:
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
             self._prepare(self._spool.directory)
 
-    # Other libraries' tasks
-
-    def _call_others(
-        self, environ: Mapping[bytes | str, bytes], variables: Mapping[bytes, bytes]
-    ) -> Any:
-        """Hand a foreign file to its library: it answers uWSGI as if it were alone."""
-        if self._is_others_turn:  # a handler that wraps ours
-            return SPOOL_IGNORE
-        self._is_others_turn = True
-        try:
-            if b"ud_spool_func" in variables:
-                return sys.modules["uwsgidecorators"].manage_spool_request(environ)
-            assert self._previous is not None
-            return self._previous(environ)
-        finally:
-            self._is_others_turn = False
-            self.take_over()  # the task may have imported another library
-
-    def _verdict(self, variables: Mapping[bytes, bytes]) -> str | None:
-        """Return why a foreign packet must not reach the handler set before ours, None if it may."""
-        name = variables.get(b"ud_spool_func")
-        if name is not None:
-            return _uwsgidecorators_verdict(name, variables)
-        if self._previous is None or _is_of_uwsgidecorators(self._previous):
-            return "ForeignTask: no handler in this uWSGI takes it"
-        return None
-
     # Leaving
 
     def _leave(self, signum: int, frame: FrameType | None) -> None:
@@ -280,42 +240,6 @@ class Worker:
                 self._supervisor.tick()
             self._supervisor.close()
         os._exit(0)
-
-
-def _uwsgidecorators_verdict(name: bytes, variables: Mapping[bytes, bytes]) -> str | None:
-    """Return why a task of uwsgidecorators is not handed on.
-
-    It unpickles the arguments before it looks whether it knows the function, so we look first.
-    """
-    module = sys.modules.get("uwsgidecorators")
-    function = getattr(module, "spooler_functions", {}).get(os.fsdecode(name))
-    if function is None:
-        return f"UnknownTask: uwsgidecorators has no function {os.fsdecode(name)!r} in this process"
-    decorator = getattr(getattr(function, "spool", None), "__self__", None)
-    if b"args" in variables and not getattr(decorator, "pass_arguments", True):
-        return "ForeignTask: pickled arguments for a function of uwsgidecorators that takes none"
-    return None
-
-
-def _is_of_uwsgidecorators(handler: Callable[..., Any]) -> bool:
-    return getattr(handler, "__module__", None) == "uwsgidecorators"
-
-
-def _import_uwsgidecorators(uwsgi: ModuleType) -> None:
-    """Import it before we take over, since its first import sets the handler and the fork hook.
-
-    What stood there stays the handler of all files but those of uwsgidecorators. It raises without
-    a master process, and where uWSGI brings no such module.
-    """
-    if "uwsgidecorators" in sys.modules:
-        return
-    handler, hook = getattr(uwsgi, "spooler", None), getattr(uwsgi, "post_fork_hook", None)
-    with contextlib.suppress(Exception):
-        module = importlib.import_module("uwsgidecorators")
-        if handler is not None:
-            setattr(uwsgi, "spooler", handler)  # noqa: B010
-        if hook is not None:
-            module.postfork_chain.append(hook)
 
 
 def _event_queues() -> set[int]:
@@ -348,39 +272,6 @@ def _generation(uwsgi: ModuleType) -> str:
     return f"{socket.gethostname()}:{uwsgi.masterpid()}:{uwsgi.started_on}:{reloads}"
 
 
-# The site
-
-
-def _set_up_site(uwsgi: ModuleType) -> None:
-    """Load the Django site, as its WSGI module would.
-
-    Without DJANGO_SETTINGS_MODULE the WSGI module that uWSGI was told to serve is imported: it sets
-    the variable. Raise SpoolerError where neither is there.
-    """
-    if not os.environ.get("DJANGO_SETTINGS_MODULE") and not settings.configured:
-        module = _wsgi_module(uwsgi)
-        if module is None:
-            raise SpoolerError(
-                "django_spooler.worker cannot find the site: DJANGO_SETTINGS_MODULE is not set. Add"
-                " env = DJANGO_SETTINGS_MODULE=mysite.settings to uWSGI's configuration."
-            )
-        importlib.import_module(module)
-    if not apps.ready:
-        django.setup()
-    # Views may define tasks too, and the web workers import them only with the first request.
-    if getattr(settings, "ROOT_URLCONF", None):
-        importlib.import_module(settings.ROOT_URLCONF)
-
-
-def _wsgi_module(uwsgi: ModuleType) -> str | None:
-    for option in ("module", "wsgi", "wsgi-file"):
-        value = uwsgi.opt.get(option)
-        if value:
-            name = os.fsdecode(value[0] if isinstance(value, list) else value).partition(":")[0]
-            return ".".join(PurePath(name).with_suffix("").parts) if name.endswith(".py") else name
-    return None
-
-
 def _obey_signals_during_the_start(uwsgi: ModuleType) -> None:
     """Let SIGINT, and SIGTERM where it means a stop, end a master that is not yet in its loop.
 
@@ -401,7 +292,7 @@ def _install() -> None:
         )
     if not uwsgi.worker_id() and not uwsgi.i_am_the_spooler():
         _obey_signals_during_the_start(uwsgi)
-    _set_up_site(uwsgi)
+    set_up_site(uwsgi)
     _warn_of_lazy_apps(uwsgi)
     Worker(uwsgi, process_options()).install()
 
