@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from .exceptions import SpoolerError
-from .spool.directory import Spool, names_in
+from .spool.directory import Spool, names_if_open, names_in
 from .spool.process import SUPERVISOR, Card, cards
 
 _LOOK_PAUSE = 0.1
@@ -66,7 +66,7 @@ def _is_running(spool: Spool, queue: str | None) -> bool:
     return any(
         mark is None or mark in claimed
         for process in names_in(spool.path("running"))
-        for claimed in names_in(spool.path("running", process))
+        for claimed in names_if_open(spool.path("running", process))
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
-from .spool.directory import ALL_QUEUES, Place, Spool, names_in, parse_level
+from .spool.directory import ALL_QUEUES, Place, Spool, names_if_open, names_in, parse_level
 from .spool.names import TaskName, order
 from .spool.process import RUNNER, Card, cards, parse_claimed_name
 
@@ -134,27 +134,27 @@ def _paused(spool: Spool, queues: list[str]) -> list[str]:
 
 def _ready_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
     for place, directory in _places(spool, "ready"):
-        for name in names_in(directory):
+        for name in names_if_open(directory):
             yield os.path.join(directory, name), name, place
 
 
 def _scheduled_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
     for place, shelf in _places(spool, "scheduled"):
-        for minute in names_in(shelf):
-            for name in names_in(os.path.join(shelf, minute)):
+        for minute in names_if_open(shelf):
+            for name in names_if_open(os.path.join(shelf, minute)):
                 yield os.path.join(shelf, minute, name), name, place
 
 
 def _running_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
     for process in names_in(spool.path("running")):
-        for claimed in names_in(spool.path("running", process)):
+        for claimed in names_if_open(spool.path("running", process)):
             if parsed := parse_claimed_name(claimed):
                 yield spool.path("running", process, claimed), parsed[1], parsed[0]
 
 
 def _places(spool: Spool, state: str) -> Iterator[tuple[Place, str]]:
     for queue in names_in(spool.path(state)):
-        for name in names_in(spool.path(state, queue)):
+        for name in names_if_open(spool.path(state, queue)):
             if (level := parse_level(name)) is not None:
                 yield Place(queue, level), spool.path(state, queue, name)
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from .consumer import settle_killed
-from .spool.directory import ASTRAY, Spool, is_stray, names_in
+from .spool.directory import ASTRAY, Spool, is_stray, names_if_open, names_in
 from .spool.process import (
     SUPERVISOR,
     Card,
@@ -125,7 +125,7 @@ class Recovery:
 def claimed_by(spool: Spool, name: str) -> list[Claimed]:
     """Return the files a process has claimed; what no process of ours put there is set aside."""
     found = []
-    for entry in names_in(spool.path("running", name)):
+    for entry in names_if_open(spool.path("running", name)):
         path = spool.path("running", name, entry)
         parsed = parse_claimed_name(entry)
         if parsed is None:

@@ -327,10 +327,10 @@ class Spool:
         entry = self.path("failed", identifier)
         if os.path.lexists(entry) and not is_directory(entry):
             return entry, Reason(reason=ASTRAY, at=_modified(entry))
-        for name in names_in(entry):
+        for name in names_if_open(entry):
             if name != _WHY:
                 return os.path.join(entry, name), _read_reason(entry)
-        if os.path.lexists(entry) and not os.access(entry, os.R_OK | os.X_OK):
+        if is_closed(entry):
             return entry, Reason(reason=ASTRAY, at=_modified(entry))
         return None
 
@@ -627,10 +627,13 @@ def is_gone(path: str) -> bool:
 
 
 def is_stray(path: str) -> bool:
-    """Tell whether something else stands where a directory belongs; what is just gone does not."""
+    """Tell whether something else stands where a directory belongs; what is just gone does not.
+
+    Raise OSError if unknown.
+    """
     try:
         return not stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -642,11 +645,26 @@ def _modified(path: str) -> float:
 
 
 def names_in(directory: str) -> list[str]:
-    """Return the names in a directory, none where there is none that can be read."""
+    """Return the names in a directory, none where there is no such directory."""
     try:
         return os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def names_if_open(directory: str) -> list[str]:
+    """Return the names in a directory that may be another user's, none where it is closed to us."""
+    try:
+        return names_in(directory)
+    except PermissionError:
+        if not is_closed(directory):
+            raise
+        return []
+
+
+def is_closed(directory: str) -> bool:
+    """Tell whether its owner lets this process not look into a directory."""
+    return is_directory(directory) and not os.access(directory, os.R_OK | os.X_OK)
 
 
 def _kind(status: os.stat_result) -> str:

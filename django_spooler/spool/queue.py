@@ -21,6 +21,7 @@ from .directory import (
     Place,
     Spool,
     claimed_name,
+    is_closed,
     is_stray,
     names_in,
     parse_level,
@@ -168,7 +169,8 @@ class ReadyQueue:
                 self._tree_is_stale = True
                 continue
             except PermissionError:
-                self._set_stray_aside(path)
+                if not is_closed(path):
+                    raise
                 continue
             for name in names:
                 if name in self._resting:
@@ -207,7 +209,8 @@ class ReadyQueue:
         except (FileNotFoundError, NotADirectoryError):
             return
         except PermissionError:
-            self._set_stray_aside(queue_directory)
+            if not is_closed(queue_directory):
+                raise
             return
         for name in names_in(queue_directory):
             path, number = os.path.join(queue_directory, name), parse_level(name)

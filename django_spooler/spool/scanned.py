@@ -25,6 +25,7 @@ from .directory import (
     is_directory,
     is_number,
     is_spool_name,
+    names_if_open,
     names_in,
     read_file,
     read_settled,
@@ -171,7 +172,7 @@ class ScannedDirectory:
     def _files(self) -> Iterator[str]:
         for directory in scanned_directories(self._spool):
             is_top = directory == self._spool.directory
-            for name in names_in(directory):
+            for name in names_if_open(directory):
                 path = os.path.join(directory, name)
                 if not is_spool_name(name) or (is_top and is_number(name) and is_directory(path)):
                     continue

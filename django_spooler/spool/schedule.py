@@ -16,6 +16,7 @@ from .directory import (
     ASTRAY,
     Place,
     Spool,
+    is_closed,
     is_number,
     is_still_written,
     is_stray,
@@ -151,8 +152,8 @@ class Schedule:
             self._drop(minute)
             return
         except PermissionError:
-            self._set_stray_aside(minute.path)
-            self._drop(minute)
+            if not is_closed(minute.path):
+                raise
             return
         for name in names_in(minute.path):
             if name not in minute.known:
@@ -213,7 +214,8 @@ class Schedule:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except PermissionError:
-            self._set_stray_aside(directory)
+            if not is_closed(directory):
+                raise
             return []
         return [(name, os.path.join(directory, name)) for name in names_in(directory)]
 
