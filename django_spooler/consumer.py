@@ -42,8 +42,10 @@ from .perform import (
 )
 from .result import SpoolerResult, new_result
 from .signals import task_failed
-from .spool.directory import Place, Spool, claimable, is_gone, read_settled
+from .spool.directory import Spool
+from .spool.files import is_gone, read_settled
 from .spool.names import TaskName, printable
+from .spool.place import Place, claimable
 from .spool.queue import Claimed
 from .tasks import find_task
 from .timelimit import kill_after

@@ -2,7 +2,7 @@
 
 from .exceptions import DamagedTask
 from .message import Attempt, Message, decode, decode_journal
-from .spool.directory import read_file
+from .spool.files import read_file
 from .spool.packet import HEADER_SIZE, MAX_SIZE, decode_variables, split
 
 _START = b'{"v"'

@@ -6,7 +6,8 @@ import os
 import time
 
 from .exceptions import SpoolUnavailable
-from .spool.directory import Spool, names_in
+from .spool.directory import Spool
+from .spool.files import names_in
 
 logger = logging.getLogger("django_spooler")
 

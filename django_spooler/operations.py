@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from .exceptions import SpoolerError
-from .spool.directory import Spool, names_if_open, names_in
+from .spool.directory import Spool
+from .spool.files import names_if_open, names_in
 from .spool.process import SUPERVISOR, Card, cards
 
 _LOOK_PAUSE = 0.1

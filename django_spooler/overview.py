@@ -13,9 +13,11 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
-from .spool.directory import ALL_QUEUES, Place, Spool, names_if_open, names_in, parse_level
+from .spool.directory import ALL_QUEUES, Spool
+from .spool.files import names_if_open, names_in
 from .spool.names import TaskName, order
-from .spool.process import RUNNER, Card, cards, parse_claimed_name
+from .spool.place import Place, parse_claimed_name, parse_level
+from .spool.process import RUNNER, Card, cards
 
 STATES = ("ready", "running", "scheduled", "failed")
 

@@ -12,17 +12,10 @@ import time
 from dataclasses import dataclass, field, replace
 
 from .consumer import settle_killed
-from .spool.directory import ASTRAY, Spool, is_stray, names_if_open, names_in
-from .spool.process import (
-    SUPERVISOR,
-    Card,
-    cards,
-    dead,
-    forget,
-    forget_unfinished,
-    parse_claimed_name,
-    read_card,
-)
+from .spool.directory import ASTRAY, Spool
+from .spool.files import is_stray, names_if_open, names_in
+from .spool.place import parse_claimed_name
+from .spool.process import SUPERVISOR, Card, cards, dead, forget, forget_unfinished, read_card
 from .spool.queue import Claimed
 from .spool.words import LastWords, forget_words, last_words
 

@@ -20,7 +20,8 @@ from . import context, database
 from .consumer import Consumer, settle_trouble
 from .outbox import publish_forgotten
 from .recovery import claimed_by
-from .spool.directory import Spool, StillWritten
+from .spool.directory import Spool
+from .spool.files import StillWritten
 from .spool.process import Card, HeldCard
 from .spool.queue import Claimed, ReadyQueue
 from .spool.schedule import Schedule

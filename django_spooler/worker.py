@@ -29,7 +29,8 @@ from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
 from .neighbours import Neighbours, import_uwsgidecorators
 from .site import set_up_site
-from .spool.directory import Spool, names_in
+from .spool.directory import Spool
+from .spool.files import names_in
 from .spool.scanned import (
     ScannedDirectory,
     hang_bells,

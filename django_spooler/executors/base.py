@@ -7,7 +7,7 @@ from ..compat import AnyTask
 from ..conf import Options
 from ..message import Message, encode
 from ..result import SpoolerResult
-from ..spool.directory import Place
+from ..spool.place import Place
 
 MARK = {b"django_spooler": b"1"}
 """The variable that tells our packets from other libraries'."""

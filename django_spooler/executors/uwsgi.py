@@ -7,7 +7,8 @@ import time
 from functools import cache
 from types import ModuleType
 
-from ..spool.directory import Spool, set_due
+from ..spool.directory import Spool
+from ..spool.files import set_due
 from ..spool.packet import encode
 from .base import MARK, Executor, Job
 

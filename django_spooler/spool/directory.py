@@ -18,112 +18,46 @@ lock uWSGI holds on it.
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
-import stat
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import NoneType
-from typing import TypeVar
 
-from ..exceptions import DamagedTask, SpoolUnavailable
+from ..exceptions import SpoolUnavailable
+from .files import (
+    is_closed,
+    is_directory,
+    is_gone,
+    modified,
+    move,
+    names_if_open,
+    names_in,
+    set_due,
+    sync_directory,
+)
 from .names import PREFIX, TaskName, new_base
-
-TREE = "django"
-MAX_FILE_SIZE = 1 << 30
-"""Bytes; uWSGI writes a body with one ``write``, which Linux ends short of 2 GiB."""
+from .place import DOTS, NAME_MAX, TREE, Place, claimable, fitting, is_number
+from .reason import WHY, Reason, read_reason
 
 ALL_QUEUES = ";all"
 """The mark that pauses every queue; no queue can have this name."""
 
-T = TypeVar("T")
-
-_EMPTY_GRACE = 5.0
-_FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 ASTRAY = "it stood where no task belongs"
 """The reason given for what is in a directory of the tree that holds no such thing."""
 
-_WHY = ";why"
 _ID = re.compile("[0-9A-Za-z]{1,64}")
-_NAME_MAX = 255
-"""Bytes a file's name has at most, on Linux's file systems."""
 
 _durable: set[tuple[str, int]] = set()
 """Directories, by path and inode, whose way from the spool directory is on the disk."""
+
 _DURABLE_MAX = 1000
 
 _STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
-_LEVELS = range(201)
-_LATEST = 1e11
-"""Seconds since the epoch that no time of ours comes near."""
-
-_DOTS = ("", ".", "..")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a task belongs in the spool: its queue, and its level (100 - priority)."""
-
-    queue: str
-    level: int
-
-    @classmethod
-    def of(cls, queue: str, priority: int) -> "Place":
-        """Return the place of a task of this queue and priority."""
-        return cls(queue, 100 - priority)
-
-    @property
-    def priority(self) -> int:
-        """The priority, -100 to 100."""
-        return 100 - self.level
-
-    @property
-    def ready(self) -> str:
-        """The path of its ready directory below the spool directory."""
-        return f"{TREE}/ready/{self.queue}/{self.level}"
-
-    def scheduled(self, due: float) -> str:
-        """Return the path of the directory for a task due then (seconds since the epoch)."""
-        return f"{TREE}/scheduled/{self.queue}/{self.level}/{int(due) // 60}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why a file stands in ``failed``."""
-
-    reason: str
-    at: float
-    task: str | None = None
-    traceback: str = ""
-    queue: str | None = None
-    level: int | None = None
-    numbered: str | None = None
-    """The directory of another library's priority it stood in, as in "5"."""
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether each field is what it should be; anyone may have written the file."""
-        return (
-            isinstance(self.reason, str)
-            and isinstance(self.traceback, str)
-            and type(self.at) in (int, float)
-            and -_LATEST < self.at < _LATEST
-            and isinstance(self.task, (str, NoneType))
-            and (self.queue is None or is_queue_name(self.queue))
-            and (self.level is None or (type(self.level) is int and self.level in _LEVELS))
-            and (self.numbered is None or is_number(self.numbered))
-        )
-
-    @property
-    def place(self) -> Place | None:
-        """Where the file stood, None for one from the scanned directory."""
-        return None if self.queue is None or self.level is None else Place(self.queue, self.level)
 
 
 class Spool:
@@ -201,7 +135,7 @@ class Spool:
         the move out of it.
         """
         try:
-            _sync_directory(os.path.dirname(path))
+            sync_directory(os.path.dirname(path))
             self._make_way_durable(os.path.dirname(path))
         except OSError:
             with contextlib.suppress(FileNotFoundError):
@@ -215,7 +149,7 @@ class Spool:
             return
         while len(directory) > len(self.directory):
             directory = os.path.dirname(directory)
-            _sync_directory(directory)
+            sync_directory(directory)
         if len(_durable) >= _DURABLE_MAX:
             _durable.clear()
         _durable.add(identity)
@@ -241,12 +175,12 @@ class Spool:
         """Move a file to where it waits for ``due`` (seconds since the epoch)."""
         set_due(path, due)
         waiting = replace(name, ready_at=None)
-        target = os.path.join(self.directory, place.scheduled(due), _fitting(waiting))
+        target = os.path.join(self.directory, place.scheduled(due), fitting(waiting))
         _rename_into(path, target)
 
     def make_ready(self, path: str, name: TaskName, place: Place) -> None:
         """Move a file to where the next free process takes it."""
-        _rename_into(path, os.path.join(self.directory, place.ready, _fitting(name)))
+        _rename_into(path, os.path.join(self.directory, place.ready, fitting(name)))
 
     def set_aside(
         self,
@@ -275,11 +209,11 @@ class Spool:
             numbered=self._numbered_directory_of(path),
         )
         with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
-            with open(os.path.join(entry, _WHY), "x", encoding="utf-8") as file:
+            with open(os.path.join(entry, WHY), "x", encoding="utf-8") as file:
                 json.dump(asdict(why), file)
         old_name = name or os.path.basename(path)
         try:
-            _rename(path, os.path.join(entry, old_name + ";" if old_name == _WHY else old_name))
+            move(path, os.path.join(entry, old_name + ";" if old_name == WHY else old_name))
         except OSError:
             _remove_failed_entry(entry)
             raise
@@ -322,16 +256,16 @@ class Spool:
 
     def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
         """Return path and reason of one failed file, None where there is none of that id."""
-        if identifier in _DOTS or os.path.basename(identifier) != identifier:
+        if identifier in DOTS or os.path.basename(identifier) != identifier:
             return None
         entry = self.path("failed", identifier)
         if os.path.lexists(entry) and not is_directory(entry):
-            return entry, Reason(reason=ASTRAY, at=_modified(entry))
+            return entry, Reason(reason=ASTRAY, at=modified(entry))
         for name in names_if_open(entry):
-            if name != _WHY:
-                return os.path.join(entry, name), _read_reason(entry)
+            if name != WHY:
+                return os.path.join(entry, name), read_reason(entry)
         if is_closed(entry):
-            return entry, Reason(reason=ASTRAY, at=_modified(entry))
+            return entry, Reason(reason=ASTRAY, at=modified(entry))
         return None
 
     def retry(self, identifier: str) -> bool:
@@ -367,7 +301,7 @@ class Spool:
             return
         if not is_spool_name(name):  # nobody would look at it again
             name = f"{PREFIX}{name}"
-        if len(os.fsencode(name)) > _NAME_MAX:
+        if len(os.fsencode(name)) > NAME_MAX:
             name = new_base()
         _rename_into(path, os.path.join(self.directory, why.numbered or "", name))
 
@@ -419,95 +353,8 @@ class Spool:
 def _remove_failed_entry(entry: str) -> None:
     """Remove an entry of ``failed`` unless there is still a file in it."""
     with contextlib.suppress(OSError):
-        Path(entry, _WHY).unlink(missing_ok=True)
+        Path(entry, WHY).unlink(missing_ok=True)
         os.rmdir(entry)
-
-
-def read_file(path: str, most: int = MAX_FILE_SIZE) -> bytes:
-    """Return a task file's content, or its first ``most`` bytes.
-
-    Raise DamagedTask for what is no regular file or over 1 GiB, OSError where it cannot be read.
-    """
-    if kind := _kind(os.lstat(path)):  # opening a device may already do harm
-        raise DamagedTask(f"it is {kind}, not a file")
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size > MAX_FILE_SIZE:
-                raise DamagedTask(f"{size} bytes are more than any task of ours has")
-            return _read_whole(descriptor, min(size, most))
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in _FILE_AT_FAULT:
-            raise
-        raise DamagedTask(f"it is unreadable: {error.strerror}") from error
-
-
-class StillWritten(Exception):
-    """A file is not whole yet, and its producer may be at work."""
-
-
-def read_settled(path: str, reader: Callable[[str], T]) -> T:
-    """Return ``reader(path)``, believing in damage only once nobody writes into the file any more.
-
-    What was cut short at the first look may be whole by the time its producer is seen to be gone,
-    so only a second look counts. Raise StillWritten where there may be more to come.
-    """
-    try:
-        return reader(path)
-    except DamagedTask:
-        if is_still_written(path):
-            raise StillWritten(path) from None
-        return reader(path)
-
-
-def is_still_written(path: str) -> bool:
-    """Tell whether a producer may be about to write more into the file.
-
-    uWSGI's producer opens, then locks, then writes: a lock says so, and an empty file does for its
-    first seconds. The mtime tells when it was made: a claim moves the ctime on, and a producer sets
-    the mtime only behind its last write.
-    """
-    try:
-        with open(path, "rb", opener=open_without_waiting) as file:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            status = os.fstat(file.fileno())
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size:
-        return False
-    return abs(time.time() - status.st_mtime) < _EMPTY_GRACE
-
-
-def open_without_waiting(path: str, flags: int) -> int:
-    """Open a file of the tree for ``open(opener=)``; a FIFO holds nobody up, a link leads nowhere."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _read_whole(descriptor: int, size: int) -> bytes:
-    content = os.read(descriptor, size)
-    while len(content) < size and (more := os.read(descriptor, size - len(content))):
-        content += more
-    return content
-
-
-def set_due(path: str, due: float) -> None:
-    """Note in the file's mtime when its task is due (seconds since the epoch)."""
-    nanoseconds = int(due * 1_000_000) * 1000
-    os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
-
-
-def _sync_directory(path: str) -> None:
-    """Bring a directory's entries to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_spool_name(name: str) -> bool:
@@ -518,52 +365,6 @@ def is_spool_name(name: str) -> bool:
     return name.startswith(PREFIX) or is_number(name)
 
 
-def is_number(name: object) -> bool:
-    """Tell whether a name consists of digits only, as those of priority directories do."""
-    return isinstance(name, str) and name.isascii() and name.isdigit()
-
-
-def is_queue_name(name: object) -> bool:
-    """Tell whether this can be the name of a queue's directory, and leads nowhere else."""
-    try:
-        return (
-            isinstance(name, str)
-            and name not in _DOTS
-            and not {"/", "\0"} & set(name)
-            and len(os.fsencode(name)) <= _NAME_MAX
-        )
-    except UnicodeEncodeError:
-        return False
-
-
-def parse_level(name: str) -> int | None:
-    """Return the level a directory's name stands for, or None."""
-    return (
-        int(name)
-        if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in _LEVELS
-        else None
-    )
-
-
-def claimed_name(place: Place, name: str) -> str:
-    """Return a file's name in a running directory; it keeps where the file stood."""
-    return f"{place.level}:{place.queue}:{name}"
-
-
-def claimable(name: str, place: Place) -> TaskName:
-    """Return a task's name from a file's: another one, where that leaves no room to claim it."""
-    longest = claimed_name(place, str(TaskName(name, attempts=1, cuts=1, ready_at=time.time_ns())))
-    return TaskName(name if len(os.fsencode(longest)) <= _NAME_MAX else new_base())
-
-
-def _fitting(name: TaskName) -> str:
-    """Return a name that a file can have: a foreign one may leave no room for what we add."""
-    for fitting in (name, replace(name, ready_at=None)):
-        if len(os.fsencode(str(fitting))) <= _NAME_MAX:
-            return str(fitting)
-    return str(replace(name, base=new_base()))
-
-
 def _rename_into(path: str, target: str) -> str:
     """Rename, making the target's directory if needed, never over another file; return the target."""
     if not is_gone(target):
@@ -571,117 +372,13 @@ def _rename_into(path: str, target: str) -> str:
         target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
     while True:
         try:
-            _rename(path, target)
+            move(path, target)
             return target
         except FileNotFoundError:
             if is_gone(path):
                 raise
         os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
 
-
-def _rename(path: str, target: str) -> None:
-    """Rename; a directory changes its parent only while its owner may write into it."""
-    try:
-        os.rename(path, target)
-    except PermissionError:
-        if not is_directory(path):
-            raise
-        mode = stat.S_IMODE(os.lstat(path).st_mode)
-        os.chmod(path, mode | stat.S_IRWXU)
-        try:
-            os.rename(path, target)
-        except BaseException:
-            os.chmod(path, mode)
-            raise
-        os.chmod(target, mode)
-
-
-def _read_reason(entry: str) -> Reason:
-    try:
-        with open(os.path.join(entry, _WHY), encoding="utf-8", opener=open_without_waiting) as file:
-            why = Reason(**json.load(file))
-    except (OSError, ValueError, TypeError, RecursionError):
-        why = None
-    if why is None or not why.is_sound:
-        return Reason(reason="the reason could not be kept", at=_modified(entry))
-    return why
-
-
-def is_directory(path: str) -> bool:
-    """Tell whether a directory stands there, and no link to one. Raise OSError if unknown."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def is_gone(path: str) -> bool:
-    """Tell whether nothing stands there for sure."""
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def is_stray(path: str) -> bool:
-    """Tell whether something else stands where a directory belongs; what is just gone does not.
-
-    Raise OSError if unknown.
-    """
-    try:
-        return not stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _modified(path: str) -> float:
-    try:
-        return os.lstat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def names_in(directory: str) -> list[str]:
-    """Return the names in a directory, none where there is no such directory."""
-    try:
-        return os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def names_if_open(directory: str) -> list[str]:
-    """Return the names in a directory that may be another user's, none where it is closed to us."""
-    try:
-        return names_in(directory)
-    except PermissionError:
-        if not is_closed(directory):
-            raise
-        return []
-
-
-def is_closed(directory: str) -> bool:
-    """Tell whether its owner lets this process not look into a directory."""
-    return is_directory(directory) and not os.access(directory, os.R_OK | os.X_OK)
-
-
-def _kind(status: os.stat_result) -> str:
-    """Return what stands there instead of a file, in words; "" for a file."""
-    if stat.S_ISREG(status.st_mode):
-        return ""
-    return next(kind for test, kind in _KINDS if test(status.st_mode))
-
-
-_KINDS = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free room, or put the spool on another disk (OPTIONS['SPOOLERS'])",

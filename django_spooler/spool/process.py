@@ -20,15 +20,8 @@ from dataclasses import asdict, dataclass
 from types import NoneType
 from typing import IO
 
-from .directory import (
-    Place,
-    Spool,
-    is_gone,
-    is_queue_name,
-    names_in,
-    open_without_waiting,
-    parse_level,
-)
+from .directory import Spool
+from .files import is_gone, names_in, open_without_waiting
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
@@ -215,16 +208,6 @@ def forget_unfinished(spool: Spool, before: float) -> None:
 def _beside(spool: Spool, name: str) -> str:
     """Return where a card is written before all may see it."""
     return spool.path("tmp", f"{_UNFINISHED}{name}")
-
-
-def parse_claimed_name(name: str) -> tuple[Place, str] | None:
-    """Return what ``claimed_name`` put together, None for another form."""
-    level_text, _, rest = name.partition(":")
-    queue, _, original = rest.partition(":")
-    level = parse_level(level_text)
-    if level is None or not is_queue_name(queue) or not original:
-        return None
-    return Place(queue, level), original
 
 
 def _own(path: str) -> Card | None:

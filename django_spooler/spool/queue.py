@@ -15,18 +15,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .directory import (
-    ALL_QUEUES,
-    ASTRAY,
-    Place,
-    Spool,
-    claimed_name,
-    is_closed,
-    is_stray,
-    names_in,
-    parse_level,
-)
+from .directory import ALL_QUEUES, ASTRAY, Spool
+from .files import is_closed, is_stray, names_in
 from .names import TaskName, order
+from .place import Place, claimed_name, parse_level
 from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")

@@ -19,19 +19,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from ..exceptions import DamagedTask
-from .directory import (
-    Spool,
-    StillWritten,
-    is_directory,
-    is_number,
-    is_spool_name,
-    names_if_open,
-    names_in,
-    read_file,
-    read_settled,
-)
+from .directory import Spool, is_spool_name
+from .files import StillWritten, is_directory, names_if_open, names_in, read_file, read_settled
 from .names import PREFIX
 from .packet import HEADER_SIZE, MAX_SIZE, decode_variables, encode, split
+from .place import is_number
 
 _BELL = f"{PREFIX}!django_spooler_bell_"
 """``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read early."""

@@ -12,18 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .directory import (
-    ASTRAY,
-    Place,
-    Spool,
-    is_closed,
-    is_number,
-    is_still_written,
-    is_stray,
-    names_in,
-    parse_level,
-)
+from .directory import ASTRAY, Spool
+from .files import is_closed, is_still_written, is_stray, names_in
 from .names import TaskName
+from .place import Place, is_number, parse_level
 from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")

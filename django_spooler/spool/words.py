@@ -10,7 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import IO
 
-from .directory import Spool, open_without_waiting
+from .directory import Spool
+from .files import open_without_waiting
 
 _LEAVING = "It was told to leave.\n"
 _TIMEOUT = "Timeout ("

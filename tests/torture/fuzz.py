@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["django_spooler", "json"]):
     from django_spooler.exceptions import UnreadableTask
     from django_spooler.spool.names import TaskName, order, printable
     from django_spooler.spool.packet import encode
-    from django_spooler.spool.process import parse_claimed_name
+    from django_spooler.spool.place import parse_claimed_name
 
 CORPUS = Path(__file__).resolve().parents[2] / ".cache" / "fuzz"
 LINE = (

@@ -16,9 +16,9 @@ from django_spooler import message
 from django_spooler.envelope import parse
 from django_spooler.exceptions import UnreadableTask
 from django_spooler.spool import packet
-from django_spooler.spool.directory import Place, Spool, claimed_name
+from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import TaskName, order, printable
-from django_spooler.spool.process import parse_claimed_name
+from django_spooler.spool.place import Place, claimed_name, parse_claimed_name
 from django_spooler.spool.scanned import is_bell, is_guard
 
 quick = settings(max_examples=100, deadline=None)

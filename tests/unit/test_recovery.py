@@ -9,9 +9,11 @@ import pytest
 
 from django_spooler import message
 from django_spooler.recovery import MAX_CUTS, Recovery
-from django_spooler.spool.directory import Place, Spool, claimed_name, names_in
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.files import names_in
 from django_spooler.spool.names import TaskName
 from django_spooler.spool.packet import encode
+from django_spooler.spool.place import Place, claimed_name
 from django_spooler.spool.process import RUNNER
 
 from .tasks_for_tests import add

@@ -11,8 +11,9 @@ from django_spooler import message, overview
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import NewerTask, UntrustedTask
 from django_spooler.executors.base import MARK
-from django_spooler.spool.directory import Place, Spool
+from django_spooler.spool.directory import Spool
 from django_spooler.spool.packet import encode
+from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
 
 from . import tasks_for_tests as tasks

@@ -15,8 +15,10 @@ from django_spooler.exceptions import (
     UnreadableTask,
     UntrustedTask,
 )
-from django_spooler.spool.directory import Place, Spool, StillWritten, read_settled
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.files import StillWritten, read_settled
 from django_spooler.spool.packet import encode
+from django_spooler.spool.place import Place
 from django_spooler.spool.queue import ReadyQueue
 from django_spooler.spool.schedule import Schedule
 from django_spooler.spool.watch import new_watcher

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from django_spooler.recovery import Recovery
-from django_spooler.spool.directory import ALL_QUEUES, Place, Spool
+from django_spooler.spool.directory import ALL_QUEUES, Spool
+from django_spooler.spool.place import Place
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 from django_spooler.spool.queue import ReadyQueue
 from django_spooler.spool.schedule import Schedule

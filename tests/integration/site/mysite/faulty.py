@@ -38,8 +38,10 @@ from django_spooler.housekeeping import tidy
 from django_spooler.perform import Again, Done, Failed, Repeat, as_task_error
 from django_spooler.recovery import Recovery, claimed_by
 from django_spooler.result import new_result
-from django_spooler.spool.directory import Place, Spool, claimed_name, names_in
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.files import names_in
 from django_spooler.spool.packet import encode
+from django_spooler.spool.place import Place, claimed_name
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 from django_spooler.spool.queue import Claimed, ReadyQueue
 from django_spooler.spool.scanned import ScannedDirectory, hang_bells, is_bell, is_guard
