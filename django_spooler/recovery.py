@@ -11,7 +11,7 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 
-from .consumer import settle_killed
+from .settle import settle_killed
 from .spool.directory import ASTRAY, Spool
 from .spool.files import is_stray, names_if_open, names_in
 from .spool.place import parse_claimed_name

@@ -17,9 +17,10 @@ import time
 from types import FrameType
 
 from . import context, database
-from .consumer import Consumer, settle_trouble
+from .consumer import Consumer
 from .outbox import publish_forgotten
 from .recovery import claimed_by
+from .settle import settle_trouble
 from .spool.directory import Spool
 from .spool.files import StillWritten
 from .spool.process import Card, HeldCard

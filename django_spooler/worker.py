@@ -24,10 +24,11 @@ from typing import Any
 from . import database
 from .backends import process_options
 from .conf import Options
-from .consumer import adopt, announce_set_aside
+from .consumer import adopt
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
 from .neighbours import Neighbours, import_uwsgidecorators
+from .settle import announce_set_aside
 from .site import set_up_site
 from .spool.directory import Spool
 from .spool.files import names_in

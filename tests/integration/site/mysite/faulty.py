@@ -27,8 +27,9 @@ from shop.tasks import ordered
 
 from django_spooler import message
 from django_spooler.backends import served_directories
+from django_spooler.calls import find_call
 from django_spooler.conf import Options
-from django_spooler.consumer import adopt, find_call, settle
+from django_spooler.consumer import adopt
 from django_spooler.envelope import read
 from django_spooler.exceptions import DamagedTask, SpoolUnavailable
 from django_spooler.executors import Job
@@ -38,6 +39,7 @@ from django_spooler.housekeeping import tidy
 from django_spooler.perform import Again, Done, Failed, Repeat, as_task_error
 from django_spooler.recovery import Recovery, claimed_by
 from django_spooler.result import new_result
+from django_spooler.settle import settle
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import names_in
 from django_spooler.spool.packet import encode

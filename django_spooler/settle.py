@@ -1,0 +1,182 @@
+"""Where a file goes when its try has ended.
+
+An outcome is settled by one move. What follows it (signals, logs) cannot undo it.
+"""
+
+import logging
+import os
+import time
+from dataclasses import replace
+
+from . import results
+from .backends import signatures_required
+from .calls import Call, find_call
+from .compat import TaskResultStatus, task_finished
+from .envelope import read
+from .exceptions import TaskKilled, UnreadableTask
+from .message import Attempt, Message, encode_attempt, shortened
+from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff
+from .result import SpoolerResult
+from .signals import task_failed
+from .spool.directory import Spool
+from .spool.files import is_gone
+from .spool.names import TaskName, printable
+from .spool.queue import Claimed
+
+logger = logging.getLogger("django_spooler")
+
+_SETTLE_PAUSE = 1.0
+"""Seconds between two tries to move a file that the disk does not let go."""
+
+_TROUBLE_ATTEMPTS = 3
+
+
+def settle(
+    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome, worker: str
+) -> None:
+    """Move the file as the outcome asks, however long the disk takes to allow it.
+
+    It stays claimed meanwhile, so nobody runs the task again.
+    """
+    if isinstance(outcome, (Again, Failed)):
+        _note_attempt(claimed.path, _attempt_of(result, outcome, worker))
+    while True:
+        try:
+            _move(spool, claimed, call, result, outcome)
+            break
+        except OSError:
+            if is_gone(claimed.path):
+                logger.warning("%s was taken away while its task ran", claimed.path)
+                break
+            logger.exception("%s is done but cannot be moved yet", claimed.path)
+            time.sleep(_SETTLE_PAUSE)
+    _announce_failure(call, result, outcome)
+
+
+def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> None:
+    if isinstance(outcome, Failed):
+        task_failed.send_robust(
+            call.terms.sender,
+            task_result=result,
+            exception=outcome.error,
+            reason=outcome.reason,
+        )
+
+
+def _move(
+    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome
+) -> None:
+    name = claimed.task_name
+    if isinstance(outcome, Again):
+        later = replace(name, attempts=result.attempts)
+        spool.schedule(claimed.path, later, claimed.place, time.time() + outcome.delay)
+    elif isinstance(outcome, Repeat):
+        fresh = TaskName(name.base)
+        spool.schedule(claimed.path, fresh, claimed.place, time.time() + outcome.delay)
+    elif isinstance(outcome, Failed):
+        spool.set_aside(
+            claimed.path,
+            shortened(outcome.reason),
+            identifier=call.message.id,
+            task=call.message.task,
+            traceback=shortened(result.errors[-1].traceback),
+            place=claimed.place,
+            name=claimed.name,
+        )
+    else:
+        os.unlink(claimed.path)
+
+
+def set_aside(
+    spool: Spool, claimed: Claimed, error: UnreadableTask, message: Message | None = None
+) -> None:
+    """Move a file that cannot be run to ``failed``, and say so."""
+    reason = f"{type(error).__name__}: {error}"
+    spool.set_aside(
+        claimed.path,
+        reason,
+        identifier=message.id if message else None,
+        task=message.task if message else None,
+        place=claimed.place,
+        name=claimed.name,
+    )
+    announce_set_aside(claimed.name, reason, error)
+
+
+def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = None) -> None:
+    """Log that a file which is no task of ours stands in ``failed``, and tell the receivers."""
+    logger.error("%r was set aside: %s", name, printable(reason))
+    task_failed.send_robust(Spool, task_result=None, exception=error, reason=reason)
+
+
+def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker: str) -> None:
+    """Count an attempt for a task whose process died, and try it again later or set it aside.
+
+    ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
+    be read is left to the next claim. Raise OSError, with the file still in its place, where it
+    cannot be moved.
+    """
+    used_up = claimed.task_name.attempts
+    try:
+        call = find_call(*read(claimed.path, signed=signatures_required()))
+    except UnreadableTask:
+        spool.make_ready(
+            claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place
+        )
+        return
+    result = call.new_result(used_up)
+    result.worker_ids.append(worker)
+    error = TaskKilled(f"killed the process ({death})")
+    policy = call.terms.policy
+    result.errors.append(as_task_error(error, stack))
+    outcome: Again | Failed
+    if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
+        outcome = Failed(error, f"{error} (attempt {result.attempts} of {policy.max_attempts})")
+        result.set(status=TaskResultStatus.FAILED)
+    else:
+        outcome = Again(error, backoff(policy, result.attempts))
+    attempt = _attempt_of(result, outcome, worker)
+    if not any(attempt.is_same(noted) for noted in call.attempts):  # else the move failed before
+        _note_attempt(claimed.path, attempt)
+    _move(spool, claimed, call, result, outcome)
+    logger.error(
+        "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
+    )
+    results.save(result, call.terms.options)
+    _announce_failure(call, result, outcome)
+    if isinstance(outcome, Failed):
+        task_finished.send_robust(call.terms.sender, task_result=result)
+
+
+def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:
+    """Count an attempt for a file that an error of our own keeps from its task.
+
+    It is tried again, since a new version may know better, and then stands in ``failed``.
+    """
+    attempts = claimed.task_name.attempts + 1
+    if attempts >= _TROUBLE_ATTEMPTS:
+        set_aside(spool, claimed, UnreadableTask(f"it could not be handled: {error!r}"))
+    else:
+        later = replace(claimed.task_name, attempts=attempts)
+        spool.schedule(claimed.path, later, claimed.place, time.time() + _SETTLE_PAUSE)
+
+
+def _attempt_of(result: SpoolerResult, outcome: Again | Failed, worker: str) -> Attempt:
+    error = result.errors[-1]
+    return Attempt(
+        attempt=result.attempts,
+        at=time.time(),
+        exception=error.exception_class_path,
+        error=f"{type(outcome.error).__name__}: {outcome.error}",
+        traceback=error.traceback,
+        worker=worker,
+    )
+
+
+def _note_attempt(path: str, attempt: Attempt) -> None:
+    try:
+        with open(path, "ab") as file:
+            # On a line of its own: a full disk, or a death, may have cut the one before.
+            file.write(b"\n" + encode_attempt(attempt))
+    except OSError:
+        logger.exception("The attempt could not be noted in %s", path)
