@@ -192,6 +192,11 @@ def _task_problem(task: AnyTask, queues: set[str]) -> str | None:
             f"priority must be a whole number between {TASK_MIN_PRIORITY} and {TASK_MAX_PRIORITY}."
             f" It is {task.priority!r}"
         )
+    if task.run_after is not None and not isinstance(task.run_after, datetime):
+        return (
+            f"run_after must be a datetime, not {task.run_after!r}. Use django.utils.timezone.now()"
+            " + timedelta(...)"
+        )
     if settings.USE_TZ and task.run_after is not None and timezone.is_naive(task.run_after):
         return (
             "run_after must be an aware datetime. Use django.utils.timezone.now() + timedelta(...)"

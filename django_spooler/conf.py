@@ -5,6 +5,7 @@ is met first.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -25,7 +26,7 @@ _QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:\ud800-\udfff][^/\\\x00-\x1f;:\ud800
 class Options:
     """The options of one task backend, in the order of the reference page."""
 
-    SPOOLERS: Mapping[str, str] = field(default_factory=dict)
+    SPOOLERS: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
     """Where the tasks of a queue go, by its name.
 
     The place is an absolute spool directory, or ``uwsgi://host:port`` for the spooler of another
@@ -107,7 +108,8 @@ class Options:
 
     def spooler_for(self, queue: str) -> str | None:
         """Return the directory or address set for ``queue``, None for uWSGI's first spooler."""
-        return self.SPOOLERS.get(queue)
+        place = self.SPOOLERS.get(queue)
+        return None if place is None else os.fspath(place)
 
 
 def default_directory() -> Path:
@@ -247,7 +249,12 @@ def _spooler_problems(spoolers: Mapping[str, Any]) -> list[str]:
     for queue, place in spoolers.items():
         if problem := queue_problem(queue):
             found.append(problem)
-        text = str(place)
+        if not isinstance(place, (str, os.PathLike)):
+            found.append(
+                f"OPTIONS['SPOOLERS'][{queue!r}] is {place!r}: it must be a path or address."
+            )
+            continue
+        text = os.fspath(place)
         if text.startswith("uwsgi://"):
             if not _has_host_and_port(text):
                 found.append(
@@ -257,7 +264,7 @@ def _spooler_problems(spoolers: Mapping[str, Any]) -> list[str]:
         elif not Path(text).is_absolute():
             found.append(
                 f"OPTIONS['SPOOLERS'][{queue!r}] is {text!r}: a spool directory must be an absolute"
-                f" path, since each process may stand elsewhere. Use str(BASE_DIR / {text!r})."
+                f" path, since each process may stand elsewhere. Use BASE_DIR / {text!r}."
             )
     return found
 

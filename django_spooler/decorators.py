@@ -10,6 +10,7 @@ from .compat import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
+    Task,
     task_backends,
 )
 from .exceptions import InvalidSpoolerTask
@@ -166,6 +167,7 @@ def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str
     checked = {name: _as_seconds(name, value) for name, value in options.items()}
 
     def make(func: Callable[..., Any]) -> Any:
+        _refuse_no_function(kind, func)
         return _task_class(checked)(
             func=func,
             kind=kind,
@@ -191,6 +193,16 @@ _DURATIONS = ("backoff", "backoff_max", "timeout", "pause")
 _INTERNAL = ("func", "kind", "run_after")
 
 
+def _refuse_no_function(kind: Kind, func: object) -> None:
+    if isinstance(func, Task):
+        raise InvalidSpoolerTask(f"{func.module_path} is a task already: it takes one decorator.")
+    if not callable(func):
+        raise InvalidSpoolerTask(
+            f"{_DECORATORS[kind].__name__} takes a function, not {func!r}. Options have names, as in"
+            " @spooler_task(queue_name='mail')."
+        )
+
+
 def _refuse_unknown(kind: Kind, options: dict[str, Any]) -> None:
     known = {field.name for field in fields(SpoolerTask)} - set(_INTERNAL)
     if kind is not Kind.FOREVER:
@@ -202,7 +214,7 @@ def _refuse_unknown(kind: Kind, options: dict[str, Any]) -> None:
                 " Use .using(run_after=...) where you enqueue."
             )
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name.lower(), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
             decorator = _DECORATORS[kind].__name__
             raise InvalidSpoolerTask(f"{decorator} has no option {name!r}: {hint}")

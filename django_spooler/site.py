@@ -2,7 +2,7 @@
 
 import importlib
 import os
-from pathlib import PurePath
+import runpy
 from types import ModuleType
 
 import django
@@ -19,13 +19,11 @@ def set_up_site(uwsgi: ModuleType) -> None:
     the variable. Raise SpoolerError where neither is there.
     """
     if not os.environ.get("DJANGO_SETTINGS_MODULE") and not settings.configured:
-        module = _wsgi_module(uwsgi)
-        if module is None:
+        if not _load_wsgi(uwsgi):
             raise SpoolerError(
                 "django_spooler.worker cannot find the site: DJANGO_SETTINGS_MODULE is not set. Add"
                 " env = DJANGO_SETTINGS_MODULE=mysite.settings to uWSGI's configuration."
             )
-        importlib.import_module(module)
     if not apps.ready:
         django.setup()
     # Views may define tasks too, and the web workers import them only with the first request.
@@ -33,10 +31,16 @@ def set_up_site(uwsgi: ModuleType) -> None:
         importlib.import_module(settings.ROOT_URLCONF)
 
 
-def _wsgi_module(uwsgi: ModuleType) -> str | None:
-    for option in ("module", "wsgi", "wsgi-file"):
+def _load_wsgi(uwsgi: ModuleType) -> bool:
+    """Load what uWSGI was told to serve; False where its options name nothing."""
+    for option in ("module", "wsgi", "wsgi-file", "file", "mount"):
         value = uwsgi.opt.get(option)
         if value:
-            name = os.fsdecode(value[0] if isinstance(value, list) else value).partition(":")[0]
-            return ".".join(PurePath(name).with_suffix("").parts) if name.endswith(".py") else name
-    return None
+            text = os.fsdecode(value[0] if isinstance(value, list) else value)
+            name = text.rpartition("=")[2].partition(":")[0]  # a mount is /path=module:callable
+            if name.endswith(".py"):
+                runpy.run_path(name)
+            else:
+                importlib.import_module(name)
+            return True
+    return False

@@ -1,6 +1,8 @@
 """The ways out of ``enqueue``, and which one is taken."""
 
+import logging
 import os
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -13,6 +15,11 @@ from .remote import RemoteExecutor
 from .uwsgi import UwsgiExecutor, uwsgi_module
 
 __all__ = ["Executor", "Job", "choose", "directories", "serve_from_here"]
+
+WORKER = "django_spooler.worker"
+"""What uWSGI's spoolers have to import."""
+
+logger = logging.getLogger("django_spooler")
 
 _serving = False
 
@@ -77,7 +84,25 @@ def _outside_uwsgi(options: Options, queue: str) -> Executor:
     return RemoteExecutor(place) if place.startswith("uwsgi://") else FileExecutor(place)
 
 
-_uwsgi_executor = cache(UwsgiExecutor)
+@cache
+def _uwsgi_executor(uwsgi: ModuleType, directory: str) -> UwsgiExecutor:
+    _warn_where_nobody_runs_tasks(uwsgi)
+    return UwsgiExecutor(uwsgi, directory)
+
+
+def _warn_where_nobody_runs_tasks(uwsgi: ModuleType) -> None:
+    """Say so, once in each process, where uWSGI was not told to import our worker, or failed to."""
+    elsewhere = ("spooler-external", "spooler-import", "spooler-python-import")
+    if WORKER in sys.modules or any(uwsgi.opt.get(option) for option in elsewhere):
+        return
+    logger.warning(
+        "This uWSGI accepts tasks and runs none: %s is not imported. Add to its configuration:"
+        " import = %s. If it stands there, the log of the start says why it failed.",
+        WORKER,
+        WORKER,
+    )
+
+
 _resolved = cache(os.path.realpath)
 
 

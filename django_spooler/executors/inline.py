@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 
 from ..perform import Again, Failed, Terms, clean_context, perform
 from ..signals import task_failed
@@ -26,6 +27,7 @@ class InlineExecutor(Executor):
         context = clean_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
         terms = Terms.of(job.task, job.options)
+        terms = replace(terms, policy=replace(terms.policy, backoff=0.0))
         while True:
             outcome = perform(job.task, job.result, terms, worker_id=worker_id, context=context)
             error = getattr(outcome, "error", None)

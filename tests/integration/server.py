@@ -155,7 +155,7 @@ class Setup:
 
     name: str
     arguments: tuple[str, ...]
-    """May hold ``{address}`` (HTTP), ``{socket}`` (the uwsgi protocol) and ``{spool}``."""
+    """May hold ``{address}`` (HTTP), ``{socket}`` (the uwsgi protocol), ``{site}`` and ``{spool}``."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     spoolers: int = 1
@@ -233,6 +233,7 @@ class Server:
         names = {
             "address": self.address,
             "socket": self.socket_address,
+            "site": self.site.directory,
             "spool": self.site.spool,
         }
         return [uwsgi, *(argument.format(**names) for argument in self.setup.arguments)]

@@ -20,6 +20,12 @@ NO_SPOOLER = Setup(
     ("--master", "--import", "django_spooler.worker", *_WEB, "--socket", "{socket}"),
     spoolers=0,
 )
+WSGI_FILE = Setup(
+    "wsgi-file",
+    ("--master", *_SPOOLER, *_WEB[:2], "--wsgi-file", "{site}/mysite/wsgi.py"),
+)
+MOUNT = Setup("mount", ("--master", *_SPOOLER, *_WEB[:2], "--mount", "/=mysite.wsgi:application"))
+NO_IMPORT = Setup("no import", ("--master", *_SPOOLER[:2], *_WEB))
 FIRST_APP = Setup(
     "first app",
     BARE.arguments,

@@ -3,7 +3,7 @@
 import pytest
 
 from .server import Setup, wait_until
-from .setups import BARE, FIRST_APP, LAZY, NO_MASTER, SHIPPED
+from .setups import BARE, FIRST_APP, LAZY, MOUNT, NO_IMPORT, NO_MASTER, SHIPPED, WSGI_FILE
 
 TRICKY = [
     "",
@@ -83,3 +83,17 @@ def test_lazy_apps_without_spooler_import_are_told_what_is_missing(launch):
     """A site with lazy-apps and import alone accepted tasks that never ran, without a word."""
     server = launch.server(Setup("lazy, without", ("--lazy-apps", *BARE.arguments)))
     wait_until(lambda: "spooler-import = django_spooler.worker" in server.log, "it says so")
+
+
+@pytest.mark.parametrize("setup", [WSGI_FILE, MOUNT], ids=lambda setup: setup.name)
+def test_site_is_found_however_uwsgi_was_told_of_it(launch, setup):
+    server = launch.server(setup)
+    server.call("mysite.calls.enqueue", "shop.tasks.echo", [1], {})
+    server.site.wait_for("echo", args=[1])
+
+
+def test_uwsgi_without_our_worker_says_once_that_it_runs_no_tasks(launch):
+    server = launch.server(NO_IMPORT)
+    for number in range(3):
+        server.call("mysite.calls.enqueue", "shop.tasks.echo", [number], {})
+    assert server.log.count("This uWSGI accepts tasks and runs none") == 1

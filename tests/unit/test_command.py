@@ -10,7 +10,7 @@ from . import tasks_for_tests as tasks
 
 @pytest.fixture(autouse=True)
 def directory(settings, tmp_path):
-    options = {"SPOOLERS": {"default": str(tmp_path)}}
+    options = {"SPOOLERS": {"default": tmp_path}}
     backend = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
     settings.TASKS = {"default": backend}
     return tmp_path

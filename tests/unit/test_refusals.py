@@ -1,7 +1,7 @@
 """What is refused at the earliest point, in words that name subject, finding and remedy."""
 
 from collections import OrderedDict, UserList
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from uuid import UUID
@@ -47,10 +47,32 @@ def test_function_of_the_script_that_runs():
         spooler_task(main)
 
 
-@pytest.mark.parametrize("function", [len, SimpleNamespace, SimpleNamespace()])
+@pytest.mark.parametrize("function", [len, SimpleNamespace])
 def test_what_is_no_function(function):
     with pytest.raises(InvalidSpoolerTask, match="module level"):
         spooler_task(function)
+
+
+@pytest.mark.parametrize("value", ["mail", 3, SimpleNamespace()])
+def test_what_cannot_be_called(value):
+    with pytest.raises(InvalidSpoolerTask, match="spooler_task takes a function, not"):
+        spooler_task(value)
+
+
+def test_task_that_is_decorated_again():
+    with pytest.raises(InvalidSpoolerTask, match="add is a task already"):
+        spooler_task(tasks.add)
+
+
+def test_option_spelt_as_in_the_settings():
+    with pytest.raises(InvalidSpoolerTask, match="did you mean max_attempts"):
+        spooler_task(MAX_ATTEMPTS=3)
+
+
+@pytest.mark.parametrize("when", [timedelta(seconds=5), 5, date(2030, 1, 1), "tomorrow"])
+def test_run_after_that_is_no_datetime(when):
+    with pytest.raises(InvalidSpoolerTask, match="run_after must be a datetime, not"):
+        tasks.add.using(run_after=when)
 
 
 def test_two_tasks_of_one_name():
@@ -168,6 +190,7 @@ def test_argument_that_is_not_json_is_named_by_its_path(value, finding):
         ({"MAX_ATTEMPTS": 0}, "whole number, one or more"),
         ({"OUTSIDE_UWSGI": "spol"}, "'inline', 'spool', 'error'"),
         ({"SPOOLERS": {"default": "spool"}}, "absolute path"),
+        ({"SPOOLERS": {"default": 5}}, "must be a path or address"),
         ({"SPOOLERS": {"default": "uwsgi://host"}}, "host and a port"),
         ({"SPOOLERS": {"../x": "/spool"}}, "cannot be a directory's name"),
         ({"TIMEOUT": -1}, "above zero"),
