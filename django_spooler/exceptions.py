@@ -106,6 +106,7 @@ class Retry(SpoolerError):
     ):
         super().__init__(message)
         seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        seconds = None if seconds is None else float(seconds)
         if seconds is not None and not 0 <= seconds <= _CENTURY:
             raise ValueError(
                 f"Retry(after={after!r}): the pause is in seconds, or a timedelta, and lies between"

@@ -173,9 +173,9 @@ def _judge(task: AnyTask, error: BaseException, policy: Policy, attempt: int) ->
         return Done()
     if isinstance(error, policy.discard_on):
         return Discarded(error)
-    text = f"{type(error).__name__}: {error}"
+    text = in_words(error)
     if isinstance(error, TaskRefused):
-        return Failed(error, str(error))
+        return Failed(error, text.partition(": ")[2])
     if not isinstance(error, (Retry, TaskTimeout, *policy.retry_on)):
         return Failed(error, f"{text} (not one of retry_on)")
     if policy.max_attempts is not None and attempt >= policy.max_attempts:
@@ -233,7 +233,7 @@ def _note_error(
             result.task.module_path,
             result.attempts,
             outcome.delay,
-            outcome.error,
+            in_words(outcome.error),
             exc_info=outcome.error,
         )
         task_retried.send_robust(
@@ -247,6 +247,14 @@ def _note_error(
     results.save(result, terms.options)
     task_finished.send_robust(terms.sender, task_result=result)
     return outcome
+
+
+def in_words(error: BaseException) -> str:
+    """Return class and message of an exception, also of one that cannot tell its message."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}: (its message cannot be shown)"
 
 
 def as_task_error(error: BaseException, stack: str = "") -> TaskError:

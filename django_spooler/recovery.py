@@ -15,7 +15,16 @@ from .settle import settle_killed
 from .spool.directory import ASTRAY, Spool
 from .spool.files import is_stray, names_if_open, names_in
 from .spool.place import parse_claimed_name
-from .spool.process import SUPERVISOR, Card, cards, dead, forget, forget_unfinished, read_card
+from .spool.process import (
+    SUPERVISOR,
+    Card,
+    cards,
+    dead,
+    forget,
+    forget_unfinished,
+    is_running,
+    read_card,
+)
 from .spool.queue import Claimed
 from .spool.words import LastWords, forget_words, last_words
 
@@ -47,7 +56,9 @@ class Recovery:
                 continue
             if card.role == SUPERVISOR:
                 forget(self.spool, card.name)
-            elif card.supervisor not in supervisors or self._waited_enough(card):
+            elif card.supervisor not in supervisors or (
+                self._waited_enough(card) and not is_running(card.pid)
+            ):
                 self.recover(card.name, self._death(card, generations))
         self._adopt_unknown({card.name for card, _ in known})
         forget_unfinished(self.spool, time.time() - SUPERVISOR_PATIENCE)
@@ -82,7 +93,7 @@ class Recovery:
     def _death(self, card: Card, generations: set[str]) -> str | None:
         """Return how a runner died whose parent cannot tell, None for a stop or reload."""
         words = last_words(self.spool, card.name)
-        if words.outlasted_grace or (not words.cause and card.generation not in generations):
+        if words.was_leaving or (not words.cause and card.generation not in generations):
             return None
         return words.cause or "unknown signal"
 

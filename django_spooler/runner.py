@@ -12,12 +12,12 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from types import FrameType
 
 from . import context, database
 from .consumer import Consumer
+from .orphans import signal_on_death_of_parent
 from .outbox import publish_forgotten
 from .recovery import claimed_by
 from .settle import settle_trouble
@@ -45,7 +45,6 @@ _OUTBOX_PAUSE = 30.0
 _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
 
-_PR_SET_PDEATHSIG = 1
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 
@@ -211,7 +210,7 @@ class Runner:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         self._die_of_faults()
-        _send_on_death_of_parent(signal.SIGTERM)
+        signal_on_death_of_parent(signal.SIGTERM)
 
     def _die_of_faults(self) -> None:
         """Undo uWSGI's handlers, which end a segmentation fault with exit code 1."""
@@ -228,11 +227,3 @@ class Runner:
 
     def _is_to_leave(self) -> bool:
         return self._leaving or os.getppid() != self._parent
-
-
-def _send_on_death_of_parent(signum: int) -> None:
-    """Ask Linux to signal this process when its parent dies; elsewhere it looks between tasks."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum)

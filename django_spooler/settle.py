@@ -15,7 +15,7 @@ from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
 from .message import Attempt, Message, encode_attempt, shortened
-from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff
+from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
 from .result import SpoolerResult
 from .signals import task_failed
 from .spool.directory import Spool
@@ -167,7 +167,7 @@ def _attempt_of(result: SpoolerResult, outcome: Again | Failed, worker: str) -> 
         attempt=result.attempts,
         at=time.time(),
         exception=error.exception_class_path,
-        error=f"{type(outcome.error).__name__}: {outcome.error}",
+        error=in_words(outcome.error),
         traceback=error.traceback,
         worker=worker,
     )

@@ -21,6 +21,7 @@ from .housekeeping import tidy
 from .recovery import Recovery
 from .runner import Runner
 from .spool.directory import Spool
+from .spool.files import names_in
 from .spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
 from .spool.words import LastWords, last_words
 
@@ -197,7 +198,9 @@ class Supervisor:
             os.close(child.descriptor)
         words = last_words(self._spool, child.name)
         was_told = child.kill_at < float("inf")
-        death = None if was_told or words.outlasted_grace else _death(status, words)
+        has_left_a_task = bool(names_in(self._spool.path("running", child.name)))
+        in_good_order = was_told or words.was_leaving or (status == 0 and not has_left_a_task)
+        death = None if in_good_order else _death(status, words)
         if death is not None:
             logger.error(
                 "Runner %d of %s died: %s%s",
@@ -210,10 +213,8 @@ class Supervisor:
         self._next_sweep = 0.0
 
 
-def _death(status: int | None, words: LastWords) -> str | None:
-    """Return how a runner ended, None if in good order."""
-    if status == 0:
-        return None
+def _death(status: int | None, words: LastWords) -> str:
+    """Return how a runner died."""
     code = None if status is None else os.waitstatus_to_exitcode(status)
     if code is not None and code < 0:
         return f"signal {-code}"

@@ -28,6 +28,7 @@ from .consumer import adopt
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
 from .neighbours import Neighbours, import_uwsgidecorators
+from .orphans import signal_on_death_of_parent
 from .settle import announce_set_aside
 from .site import set_up_site
 from .spool.directory import Spool
@@ -100,6 +101,9 @@ class Worker:
             self._neighbours.take_over()
             self._uwsgi.set_spooler_frequency(_FREQUENCY)
             signal.signal(signal.SIGHUP, self._leave)
+            if self._uwsgi.masterpid():
+                # At a stop uWSGI's own exit can hang, in whatever the signal broke into.
+                signal_on_death_of_parent(signal.SIGKILL)
             self._inherited_queues = _event_queues()
             self._prepare(self._own_directory())
             self._look_first()

@@ -237,3 +237,15 @@ def _is_locked(path: str) -> bool:
     except OSError:  # locked, or for now nobody can tell
         return True
     return False
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent does not.
+
+    A runner can be alive without its lock: a task that closes any descriptor of the card takes it.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from .directory import ASTRAY, Spool
 from .files import is_closed, is_still_written, is_stray, names_in
-from .names import TaskName
+from .names import TaskName, order
 from .place import Place, is_number, parse_level
 from .watch import RELIST, Watcher
 
@@ -41,8 +41,8 @@ class _Minute:
     place: Place
     start: int
     """Seconds since the epoch."""
-    due: list[tuple[int, str]] = field(default_factory=list)
-    """A heap of (nanoseconds since the epoch, name)."""
+    due: list[tuple[int, tuple[int, int], str]] = field(default_factory=list)
+    """A heap of (nanoseconds since the epoch, order of the names, name)."""
     known: set[str] = field(default_factory=set)
     """The names in the heap."""
     stale: bool = True
@@ -111,13 +111,13 @@ class Schedule:
 
         An error of the directory leaves it in the heap.
         """
-        _, name = minute.due[0]
+        *_, name = minute.due[0]
         path = os.path.join(minute.path, name)
         try:
             # uWSGI sets the time behind the content, and shows the file before both.
             due = now + _BEING_WRITTEN if is_still_written(path) else os.lstat(path).st_mtime_ns
             if due > now:
-                heapq.heapreplace(minute.due, (due, name))
+                heapq.heapreplace(minute.due, (due, order(name), name))
                 return False
             ready = replace(TaskName.parse(name), ready_at=max(0, due // 1000))
             self._spool.make_ready(path, ready, minute.place)
@@ -150,7 +150,7 @@ class Schedule:
         for name in names_in(minute.path):
             if name not in minute.known:
                 with contextlib.suppress(FileNotFoundError):
-                    heapq.heappush(minute.due, (self._look_at(minute, name), name))
+                    heapq.heappush(minute.due, (self._look_at(minute, name), order(name), name))
                     minute.known.add(name)
 
     def _look_at(self, minute: _Minute, name: str) -> int:

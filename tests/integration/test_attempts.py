@@ -255,3 +255,14 @@ def failed_ids(server: Server) -> list[str]:
     """Return the ids of the failed tasks, the oldest first."""
     listed = server.site.manage("spooler", "list", "--state", "failed", "--json")
     return [entry["id"] for entry in json.loads(listed)]
+
+
+def test_task_that_reads_the_files_of_the_spool_is_not_taken_for_dead(launch):
+    # A backup of the site closed its own process's card, which dropped the lock on it. Then the
+    # task was started again beside itself, and ended in failed as killed.
+    server = launch.server(SHIPPED)
+    server.call(ENQUEUE, "rough.tasks.reads_the_spool", [str(server.spool)], {})
+    server.site.wait_for("ended_reading")
+    server.site.wait_for("task_finished")
+    assert len(server.site.events("started_reading")) == 1
+    assert not server.site.events("task_failed")

@@ -118,7 +118,8 @@ def clean_environment(**variables):
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("VIRTUAL_ENV", "PYTHONPATH", "DJANGO_SETTINGS_MODULE", "MAKEFLAGS")
+        if name not in ("VIRTUAL_ENV", "PYTHONPATH", "DJANGO_SETTINGS_MODULE")
+        and not name.startswith(("MAKE", "MFLAGS"))  # of the make that runs the tests
     }
     return inherited | variables
 

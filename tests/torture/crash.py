@@ -18,6 +18,7 @@ DEATHS = {
     "kill": "signal 9",
     "segfault": "signal 11",
     "exit": "exit code 3",
+    "leave": "exit code 0",
     "abort": "signal 6",
     "memory": "signal 11",
 }

@@ -66,3 +66,13 @@ def too_slow() -> None:
 @spooler_raw(max_attempts=1)
 def raw(name: str) -> int:
     return {"ok": SPOOL_OK, "retry": SPOOL_RETRY, "ignore": SPOOL_IGNORE, "other": 7}[name]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@spooler_task(max_attempts=2)
+def fails_without_words() -> None:
+    raise Unspeakable

@@ -45,6 +45,12 @@ def test_delay_is_enqueue_and_a_plain_call_is_the_function():
     assert tasks.add.delay(1, 2).return_value == tasks.add(1, 2) == 3
 
 
+def test_exception_that_cannot_tell_its_message_is_a_failed_attempt_like_any():
+    result = tasks.fails_without_words.enqueue()
+    assert (result.status, result.attempts) == (FAILED, 2)
+    assert result.errors[-1].exception_class_path.endswith("Unspeakable")
+
+
 def test_coroutine_function_runs():
     assert tasks.add_async.enqueue(1, 2).return_value == 3
 

@@ -89,6 +89,13 @@ def test_scheduled_file_becomes_ready_at_its_time(spool, queue, watcher):
     assert queue.claim()
 
 
+def test_files_due_at_the_same_time_become_ready_oldest_first(spool, queue, watcher):
+    due = time.time()
+    names = [publish(spool, due=due) for _ in range(12)]  # "_10_" sorts before "_9_"
+    Schedule(spool, watcher).make_due_ready()
+    assert [queue.claim().name.partition(";")[0] for _ in names] == names
+
+
 def test_failed_file_keeps_content_and_name_and_can_be_put_back(spool, queue):
     name = publish(spool)
     claimed = queue.claim()

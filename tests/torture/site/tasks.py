@@ -68,6 +68,7 @@ _DEATHS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "segfault": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(3),
+    "leave": lambda: os._exit(0),
     "abort": os.abort,
     "memory": _run_out_of_memory,
 }
