@@ -4,7 +4,7 @@ PYTHON ?= python3
 PORT ?= 9090
 SERVER ?= pyuwsgi
 
-.PHONY: demo test docs torture
+.PHONY: bench demo test docs torture
 
 demo:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
@@ -24,3 +24,10 @@ docs:
 # The promises in full: kills, reloads and stops by the hundred. It takes several minutes.
 torture:
 	@$(PYTHON) -m tests.torture
+
+# Measures this project beside its peers, with --publish for the documentation too; it needs
+# redis-server and PostgreSQL, and takes half an hour. ARGS='--help' tells what else it can do.
+bench:
+	@$(PYTHON) -m venv .cache/bench
+	@.cache/bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	@.cache/bench/bin/python -m benchmarks $(ARGS)

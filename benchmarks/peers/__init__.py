@@ -1,0 +1,1 @@
+"""One module per peer, imported by its producers and its workers: its task, and ``enqueue``."""

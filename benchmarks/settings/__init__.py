@@ -1,0 +1,1 @@
+"""One module of settings for each peer that is a Django app."""

@@ -1,0 +1,161 @@
+"""Mixed load for as long as you like: ``python -m benchmarks.soak --minutes 30``.
+
+Tasks of all sizes, priorities and fates come in at a steady rate, and every few seconds one of two
+spoolers, or its runner, is killed. The other one's processes, the master and the web worker live
+throughout: their memory and their descriptors must stay as they were, and in the end no task may be
+left, nor lost.
+"""
+
+import argparse
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from . import machine, report
+from .field import peer
+from .instance import MEMORY, Instance, running
+from .processes import clean_up_on_sigterm, descriptors, family, kill, resident
+
+_BEAT = 0.5
+"""Seconds between two portions of tasks, and between two looks."""
+
+_ROUND = 20
+"""Of so many tasks one fails for good."""
+
+_PORTION = 2 * _ROUND
+
+_KILL_EVERY = 6
+"""Beats."""
+
+_GROWTH = 2.0
+"""MB that a process may weigh more at the end: what Python's allocator makes of chance."""
+
+_PATIENCE = 120.0
+
+_PEER = replace(peer("spooler"), name="soak", title="soak", module="soak")
+
+
+class Watch:
+    """What the processes weighed and held open over time, by their role."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self.pids = pids
+        self._memory: dict[str, list[float]] = {role: [] for role in pids}
+        self._descriptors: dict[str, list[float]] = {role: [] for role in pids}
+
+    def look(self) -> None:
+        """Note how things are now."""
+        for role, pid in self.pids.items():
+            self._memory[role].append(resident([pid]))
+            self._descriptors[role].append(descriptors(pid))
+
+    def figures(self) -> dict[str, tuple[float, float]]:
+        """Return the medians of the second and of the last quarter, by what is measured."""
+        return {
+            f"{role}, {unit}": _early_and_late(looks[role])
+            for unit, looks in (("MB", self._memory), ("descriptors", self._descriptors))
+            for role in self.pids
+        }
+
+
+def _early_and_late(values: list[float]) -> tuple[float, float]:
+    quarter = max(1, len(values) // 4)
+    return median(values[quarter : 2 * quarter]), median(values[-quarter:])
+
+
+def run(directory: Path, *, minutes: float, seed: int) -> dict[str, tuple[float, float]]:
+    """Load it for some minutes, and return what was measured early and late.
+
+    Raise AssertionError where something grew, or a task is left or lost.
+    """
+    chance = random.Random(seed)
+    with running(_PEER, directory, ini={"spooler-processes": "2"}) as instance:
+        spool = instance.directory / "spool" / "django"
+        accepted = 1 + _warm_up(instance, spool)  # the instance has seen one run
+        watch = Watch(_survivors(instance))
+        accepted += _load(instance, watch, chance, time.monotonic() + minutes * 60)
+        _wait(lambda: not _left(spool), "tasks are left")
+        alive = set(instance.workers) | {instance.call("pid")}
+        assert set(watch.pids.values()) <= alive | {instance.master}, "a process was replaced"
+        ran, failed = instance.board.count, len(os.listdir(spool / "failed"))
+    assert failed == accepted // _ROUND, f"{failed} failed of {accepted}"
+    assert ran >= accepted - failed, f"lost: {accepted - failed - ran} of {accepted}"
+    figures = watch.figures()
+    for name, (early, late) in figures.items():
+        assert late - early <= (_GROWTH if name.endswith("MB") else 0), f"{name}: {early}, {late}"
+    return {"tasks accepted, run": (accepted, ran), **figures}
+
+
+def _warm_up(instance: Instance, spool: Path) -> int:
+    """Let each process have seen each kind of task; return how many were accepted."""
+    instance.call("enqueue", 10 * _ROUND)
+    _wait(lambda: not _left(spool), "tasks are left")
+    return 10 * _ROUND
+
+
+def _survivors(instance: Instance) -> dict[str, int]:
+    """Return the processes that nobody kills."""
+    spooler = instance.call("spooler_pids")[1]
+    _wait(lambda: len(family([spooler])) == 2, "the spooler has no runner")
+    return {
+        "master": instance.master,
+        "web worker": instance.call("pid"),
+        "spooler": spooler,
+        "runner": family([spooler])[1],
+    }
+
+
+def _load(instance: Instance, watch: Watch, chance: random.Random, until: float) -> int:
+    """Enqueue, kill and look until the time is over; return how many tasks were accepted."""
+    accepted = beat = 0
+    while time.monotonic() < until:
+        beat += 1
+        next_beat = time.monotonic() + _BEAT
+        instance.call("enqueue", _PORTION)
+        accepted += _PORTION
+        if beat % _KILL_EVERY == 0:
+            victims = family(instance.call("spooler_pids")[:1])
+            kill(chance.sample(victims, chance.randint(1, len(victims))), signal.SIGKILL)
+        watch.look()
+        time.sleep(max(0.0, next_beat - time.monotonic()))
+    return accepted
+
+
+def _left(spool: Path) -> dict[str, int]:
+    """Return how many files stand where tasks wait or run, by state."""
+    counts = {
+        state: sum(len(files) for _, _, files in os.walk(spool / state))
+        for state in ("ready", "scheduled", "running")
+    }
+    return {state: count for state, count in counts.items() if count}
+
+
+def _wait(condition: Callable[[], bool], finding: str) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < until, finding
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Run the soak and print what was early and late."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
+    parser.add_argument("--directory", type=Path, default=MEMORY, help="default in memory")
+    options = parser.parse_args()
+    clean_up_on_sigterm()
+    place = f"{options.directory} ({machine.file_system(options.directory)})"
+    print(f"{options.minutes:g} minutes, seed {options.seed}, {place}, load {machine.load():.2f}")
+    figures = run(options.directory, minutes=options.minutes, seed=options.seed)
+    rows = ([name, f"{early:,.1f}", f"{late:,.1f}"] for name, (early, late) in figures.items())
+    print(report.table(["", "early", "late"], rows))
+
+
+if __name__ == "__main__":
+    main()
