@@ -93,7 +93,7 @@ class Recovery:
     def _death(self, card: Card, generations: set[str]) -> str | None:
         """Return how a runner died whose parent cannot tell, None for a stop or reload."""
         words = last_words(self.spool, card.name)
-        if words.was_leaving or (not words.cause and card.generation not in generations):
+        if words.outlasted_grace or (not words.cause and card.generation not in generations):
             return None
         return words.cause or "unknown signal"
 
