@@ -1,5 +1,6 @@
 """The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -8,13 +9,20 @@ from django.dispatch import receiver
 
 from . import executors
 from .backend import SpoolerBackend
-from .compat import task_backends
+from .compat import InvalidTaskBackend, task_backends
 from .conf import Options
 
 
 def spooler_backends() -> list[SpoolerBackend]:
-    """Return the site's backends that are ours, in the order of the settings."""
-    return [backend for backend in task_backends.all() if isinstance(backend, SpoolerBackend)]
+    """Return the site's backends that are ours, in the order of the settings.
+
+    One of another package that cannot be made stops nothing here: its own first use says why.
+    """
+    backends = []
+    for alias in task_backends:
+        with suppress(InvalidTaskBackend):
+            backends.append(task_backends[alias])
+    return [backend for backend in backends if isinstance(backend, SpoolerBackend)]
 
 
 @cache

@@ -16,7 +16,7 @@ from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .conf import queue_problem
 from .descriptors import Descriptors
 from .envelope import read
-from .exceptions import DamagedTask, UnknownTask, UnreadableTask, UntrustedTask
+from .exceptions import DamagedTask, UnreadableTask, UntrustedTask
 from .message import Message
 from .perform import Outcome, clean_context, perform
 from .result import SpoolerResult
@@ -57,7 +57,7 @@ class Consumer:
         try:
             _check_place(message, claimed.place)
             call = find_call(message, attempts, self._find_task)
-        except (UnknownTask, UntrustedTask) as error:
+        except UnreadableTask as error:
             set_aside(self._spool, claimed, error, message)
             return
         result = call.new_result(claimed.task_name.attempts)
@@ -120,9 +120,12 @@ def _checked_place(message: Message) -> Place:
 
 
 def _check_place(message: Message, place: Place) -> None:
-    """Raise UntrustedTask where a signed message stands in another place than it was signed for."""
-    if signatures_required() and place != Place.of(message.queue, message.priority):
+    """Raise UnreadableTask where a file stands in another place than its message was put in.
+
+    No producer of ours makes one, and under SIGNED it would be a way to jump the queue.
+    """
+    if place != (asked := _checked_place(message)):
         raise UntrustedTask(
-            f"it stands in queue {place.queue!r} at priority {place.priority}, and was signed for"
-            f" queue {message.queue!r} at priority {message.priority}"
+            f"it stands in queue {place.queue!r} at priority {place.priority}, and was written for"
+            f" queue {asked.queue!r} at priority {asked.priority}"
         )

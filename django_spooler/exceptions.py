@@ -71,7 +71,7 @@ class NewerTask(UnreadableTask):
 
 
 class UntrustedTask(UnreadableTask):
-    """The message is not signed with one of the site's keys, though ``SIGNED`` asks for it."""
+    """The message stands where no producer put it, or lacks the signature ``SIGNED`` asks for."""
 
 
 class UnknownTask(UnreadableTask):

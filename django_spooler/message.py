@@ -38,6 +38,9 @@ _YEAR_2 = -62_104_060_800
 _YEAR_9999 = 253_370_764_800
 """What datetime knows in every time zone, in seconds since the epoch."""
 
+_ID_MAX = 64
+"""Characters of an id; ours have 32."""
+
 _TRACEBACK_MAX = 64_000
 """Characters of a traceback the journal keeps, so that it stays one however often a task fails."""
 
@@ -358,6 +361,8 @@ def _checked(fields: dict[str, Any]) -> Message:
         and type(message.run_after) in (int, float, NoneType)
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
+    if not (message.id.isascii() and message.id.isalnum() and len(message.id) <= _ID_MAX):
+        raise DamagedTask(f"its id is not 1 to {_ID_MAX} letters and digits")
     for moment in (message.enqueued_at, message.run_after):
         if moment is not None and not _YEAR_2 <= moment < _YEAR_9999:
             raise DamagedTask("a time of the message is beyond any calendar")

@@ -55,3 +55,9 @@ def test_task_of_ours_is_recorded_by_the_dummy_backend():
 def test_what_the_backend_cannot_do_is_refused_in_its_words():
     with pytest.raises(InvalidTask, match="does not support run_after"):
         tasks.add.using(backend="at_once", run_after=timezone.now())
+
+
+def test_backend_of_another_package_that_cannot_be_made_stops_no_task_of_ours():
+    ours = {"BACKEND": "django_spooler.backend.SpoolerBackend"}
+    with override_settings(TASKS={"broken": {"BACKEND": "does.not.exist"}, "default": ours}):
+        assert tasks.add.enqueue(1, b=2).return_value == 3

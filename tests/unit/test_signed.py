@@ -116,6 +116,26 @@ def test_task_that_was_moved_to_another_queue_or_priority_is_set_aside(spool, pl
     assert (entry.task, tasks.calls) == (MESSAGE.task, [])
 
 
+@pytest.mark.parametrize("place", [Place("mail", 100), Place("default", 0)])
+def test_task_of_another_place_is_set_aside_where_nothing_is_signed_too(spool, place):
+    with override_settings(TASKS={"default": {"BACKEND": BACKEND}}):
+        entry = consume(spool, LINE, place=place)
+    assert entry.reason.startswith("UntrustedTask: it stands in queue")
+    assert tasks.calls == []
+
+
+@pytest.mark.parametrize("fields", [{"id": "../a1"}, {"id": ""}, {"id": "é"}, {"id": "a" * 65}])
+def test_message_with_an_id_that_is_none_is_set_aside(spool, fields):
+    assert consume(spool, signed(**fields)).reason.startswith("DamagedTask: its id")
+    assert tasks.calls == []
+
+
+@pytest.mark.parametrize("fields", [{"queue": "../mail"}, {"priority": 101}])
+def test_message_for_a_place_that_cannot_be_is_set_aside(spool, fields):
+    assert consume(spool, signed(**fields)).reason.startswith("DamagedTask: ")
+    assert tasks.calls == []
+
+
 def test_newer_version_is_believed_only_with_a_signature_too():
     newer = LINE.replace(b'{"v":1', b'{"v":2').strip()
     with pytest.raises(UntrustedTask):
