@@ -55,7 +55,10 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("python,django", MATRIX)
+@nox.parametrize(
+    "python,django",
+    [nox.param(*pair, tags=["longest"] if pair == FULL[0] else []) for pair in MATRIX],
+)
 def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite, and where everything runs on the database servers too."""
     full = (session.python, django) in FULL

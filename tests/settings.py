@@ -1,5 +1,6 @@
 """Settings of the tests that run inside pytest's own process."""
 
+import sys
 from pathlib import Path
 
 from .databases import database
@@ -38,7 +39,8 @@ TEMPLATES = [
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
 DATABASES = {
-    "default": database("django_spooler"),
+    # Runs of the matrix that go on beside each other have different interpreters.
+    "default": database(f"django_spooler_{sys.version_info.minor}"),
     "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
