@@ -113,7 +113,7 @@ class SpoolerBackend(BaseTaskBackend):
         if waits_for_commit(task, self.spooler_options) and (waiting := database.in_transactions()):
             is_kept = results.commits_with(waiting, self.spooler_options)
             if is_kept:
-                results.keep(job.result)
+                results.keep(job.result, published=False)
             _after_commits(waiting, partial(self._put_after_commit, executor, job, is_kept))
         else:
             self._keep_and_put(executor, job)
@@ -124,7 +124,7 @@ class SpoolerBackend(BaseTaskBackend):
         name = f"{job.message.task} id={job.message.id}"
         try:
             if is_kept:
-                self._put(executor, job)
+                self._publish(executor, job)
             else:
                 self._keep_and_put(executor, job)
         except EnqueueError as error:
@@ -138,13 +138,20 @@ class SpoolerBackend(BaseTaskBackend):
             ) from error
 
     def _keep_and_put(self, executor: executors.Executor, job: Job) -> None:
-        with results.kept(job.result, job.options):
-            self._put(executor, job)
+        if job.options.RESULTS:
+            with results.kept(job.result):
+                executor.put(job)
+        else:
+            executor.put(job)
+        self._announce(executor, job)
 
-    def _put(self, executor: executors.Executor, job: Job) -> None:
-        with results.publishing(job.result, job.options) as is_first:
+    def _publish(self, executor: executors.Executor, job: Job) -> None:
+        with results.publishing(job.result) as is_first:
             if is_first:
                 executor.put(job)
+        self._announce(executor, job)
+
+    def _announce(self, executor: executors.Executor, job: Job) -> None:
         task_enqueued.send_robust(type(self), task_result=job.result)
         executor.finish(job)
 

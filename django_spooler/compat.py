@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskException, TaskResultDoesNotExist, TaskResultMismatch
+    from django_tasks.signals import logger as framework_logger
     from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
 
@@ -51,6 +52,7 @@ else:
             TaskResultDoesNotExist,
             TaskResultMismatch,
         )
+        from django.tasks.signals import logger as framework_logger
         from django.tasks.signals import task_enqueued, task_finished, task_started
         from django.utils.json import normalize_json
     except ImportError:
@@ -72,6 +74,7 @@ else:
             TaskResultDoesNotExist,
             TaskResultMismatch,
         )
+        from django_tasks.signals import logger as framework_logger
         from django_tasks.signals import task_enqueued, task_finished, task_started
         from django_tasks.utils import normalize_json
 
@@ -104,6 +107,7 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskResultStatus",
+    "framework_logger",
     "normalize_json",
     "task_backends",
     "task_enqueued",

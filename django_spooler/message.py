@@ -333,13 +333,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float:
-    if math.isfinite(value := float(text)):
-        return value
-    raise ValueError(f"{text[:20]} is beyond any float")
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+# No hook for floats: it would cost each number a call, and _nesting_problem sees them all.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -366,20 +361,28 @@ def _checked(fields: dict[str, Any]) -> Message:
     for moment in (message.enqueued_at, message.run_after):
         if moment is not None and not _YEAR_2 <= moment < _YEAR_9999:
             raise DamagedTask("a time of the message is beyond any calendar")
-    if _is_too_deep([message.args, message.kwargs]):
-        raise DamagedTask(f"its arguments are nested more than {_MAX_DEPTH} deep")
+    if problem := _nesting_problem([message.args, message.kwargs]):
+        raise DamagedTask(problem)
     return message
 
 
-def _is_too_deep(containers: list[Any]) -> bool:
-    """Tell whether containers hold others more than _MAX_DEPTH deep, level by level."""
+_LOOKED_AT = frozenset({list, dict, float})
+_INFINITIES = (math.inf, -math.inf)
+"""What the decoder makes of a number beyond any float, as ``1e999`` is."""
+
+
+def _nesting_problem(values: list[Any]) -> str | None:
+    """Return what is wrong with values as JSON holds them, level by level, or None."""
     for _ in range(_MAX_DEPTH + 1):
-        containers = [
+        values = [
             child
-            for container in containers
-            for child in (container.values() if type(container) is dict else container)
-            if type(child) in (list, dict)
+            for value in values
+            if type(value) is not float
+            for child in (value.values() if type(value) is dict else value)
+            if type(child) in _LOOKED_AT
         ]
-        if not containers:
-            return False
-    return True
+        if not values:
+            return None
+        if any(infinity in values for infinity in _INFINITIES):
+            return "a number of its arguments is beyond any float"
+    return f"its arguments are nested more than {_MAX_DEPTH} deep"

@@ -33,8 +33,11 @@ def commits_with(waiting: Sequence[BaseDatabaseWrapper], options: Options) -> bo
     return [connection.alias for connection in waiting] == [router.db_for_write(TaskRecord)]
 
 
-def keep(result: SpoolerResult) -> "TaskRecord":
-    """Keep a new result, in the transaction its database is in."""
+def keep(result: SpoolerResult, *, published: bool) -> "TaskRecord":
+    """Keep a new result, in the transaction its database is in.
+
+    Unless it is ``published``, the ``outbox`` will see to its file if nobody else does.
+    """
     from .models import TaskRecord
 
     return TaskRecord.objects.create(  # type: ignore[misc]
@@ -48,16 +51,18 @@ def keep(result: SpoolerResult) -> "TaskRecord":
         kwargs=result.kwargs,
         enqueued_at=result.enqueued_at,
         status=result.status,
+        published=published,
     )
 
 
 @contextmanager
-def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
-    """Keep a new result, and drop it again where the block does not accept the task."""
-    if not options.RESULTS:
-        yield
-        return
-    record = keep(result)
+def kept(result: SpoolerResult) -> Iterator[None]:
+    """Keep a new result, and drop it again where the block does not accept the task.
+
+    One statement: a process that dies before the task is accepted leaves a result that stays READY,
+    and nobody was told its id.
+    """
+    record = keep(result, published=True)
     try:
         yield
     except EnqueueError:
@@ -66,15 +71,12 @@ def kept(result: SpoolerResult, options: Options) -> Iterator[None]:
 
 
 @contextmanager
-def publishing(result: SpoolerResult, options: Options) -> Iterator[bool]:
-    """Note in the kept result that the block writes the task's file, and yield whether it is to.
+def publishing(result: SpoolerResult) -> Iterator[bool]:
+    """Note in the committed result that the block writes the task's file; yield whether it is to.
 
     The row is locked meanwhile: of the process that enqueued the task and the ``outbox``, which
     writes what seems forgotten, only one does.
     """
-    if not options.RESULTS:
-        yield True
-        return
     from .models import TaskRecord
 
     with transaction.atomic(using=router.db_for_write(TaskRecord)):

@@ -30,6 +30,7 @@ from .spool.watch import new_watcher
 from .spool.words import forget_words, open_for_last_words, say_leaving
 from .surroundings import Surroundings
 from .timelimit import end_within
+from .unheard import spare_unheard_records
 
 logger = logging.getLogger("django_spooler")
 
@@ -193,6 +194,7 @@ class Runner:
 
     def _settle_in(self) -> None:
         os.chdir(self._home)
+        spare_unheard_records()
         self._listen()
         self._surroundings = Surroundings()
         self._consumer.descriptors.keep_back()

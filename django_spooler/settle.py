@@ -66,12 +66,11 @@ def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> No
 def _move(
     spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome
 ) -> None:
-    name = claimed.task_name
     if isinstance(outcome, Again):
-        later = replace(name, attempts=result.attempts)
+        later = replace(claimed.task_name, attempts=result.attempts)
         spool.schedule(claimed.path, later, claimed.place, time.time() + outcome.delay)
     elif isinstance(outcome, Repeat):
-        fresh = TaskName(name.base)
+        fresh = TaskName(claimed.task_name.base)
         spool.schedule(claimed.path, fresh, claimed.place, time.time() + outcome.delay)
     elif isinstance(outcome, Failed):
         spool.set_aside(

@@ -1,0 +1,35 @@
+"""Log records that nobody takes, which a runner does not make.
+
+Django's Tasks framework logs the start and the end of each task at INFO. As Django comes, no handler
+takes these two outside DEBUG, and making them costs more than many a task.
+"""
+
+import logging
+
+from django.conf import settings
+from django.utils.log import RequireDebugTrue
+
+from .compat import framework_logger
+
+
+def spare_unheard_records() -> None:
+    """Let the framework's INFO records of this process be, where they would reach no handler."""
+    if framework_logger.isEnabledFor(logging.INFO) and not _is_heard(framework_logger):
+        framework_logger.setLevel(logging.WARNING)
+
+
+def _is_heard(logger: logging.Logger) -> bool:
+    if logger.filters or logging.Logger.callHandlers.__module__ != "logging":
+        return True  # a monitoring tool that put its own in the method's place
+    source: logging.Logger | None = logger
+    while source is not None:
+        if any(_takes_info(handler) for handler in source.handlers):
+            return True
+        source = source.parent if source.propagate else None
+    return False
+
+
+def _takes_info(handler: logging.Handler) -> bool:
+    if handler.level > logging.INFO:
+        return False
+    return settings.DEBUG or not any(type(one) is RequireDebugTrue for one in handler.filters)
