@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -29,6 +28,7 @@ from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidS
 from .executors import Job
 from .message import Message, normalize_arguments
 from .result import new_result
+from .spool.names import new_id
 from .tasks import SpoolerTask, option_problem, register, waits_for_commit
 
 logger = logging.getLogger("django_spooler")
@@ -98,7 +98,7 @@ class SpoolerBackend(BaseTaskBackend):
         name = task.module_path
         plain_args, plain_kwargs = normalize_arguments(name, args, kwargs)
         message = Message(
-            id=secrets.token_hex(16),
+            id=new_id(),
             task=name,
             args=plain_args,
             kwargs=plain_kwargs,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         retry_on: tuple[type[BaseException], ...]
         discard_on: tuple[type[BaseException], ...]
         enqueue_on_commit: bool
+        redact: tuple[str, ...]
 
     class ForeverOptions(TaskOptions, total=False):
         """What ``spooler_forever`` takes."""
@@ -109,8 +110,8 @@ def spooler_task(function: Callable[..., Any] | None = None, /, **options: Any) 
     """Make a module-level function a task.
 
     Options: ``priority`` (-100 to 100), ``queue_name``, ``backend``, ``takes_context``,
-    ``max_attempts``, ``backoff``, ``backoff_max``, ``timeout``, ``retry_on``, ``discard_on`` and
-    ``enqueue_on_commit``; durations are seconds or a timedelta, and what is left out follows the
+    ``max_attempts``, ``backoff``, ``backoff_max``, ``timeout``, ``retry_on``, ``discard_on``,
+    ``enqueue_on_commit`` and ``redact``; durations are seconds or a timedelta, and what is left out follows the
     backend's OPTIONS.
 
     Raise InvalidSpoolerTask for a function or option that cannot work.

@@ -4,8 +4,9 @@ Nothing here changes a file, and no file can break it: what cannot be read is to
 """
 
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -13,13 +14,19 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
+from .redaction import redacted
 from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import names_if_open, names_in
-from .spool.names import TaskName, order
-from .spool.place import Place, parse_claimed_name, parse_level
+from .spool.files import is_gone, names_in
+from .spool.listing import STATES, TaskFile, count, files, near
+from .spool.names import TaskName, id_time
 from .spool.process import RUNNER, Card, cards
 
-STATES = ("ready", "running", "scheduled", "failed")
+ALL = sys.maxsize
+NO_PROCESS = (
+    "no process serves this directory: uWSGI needs import = django_spooler.worker, and"
+    " OPTIONS['SPOOLERS'] has to name its spooler where it is another one"
+)
+"""What is wrong, and the remedy, where the status tells of no process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,10 @@ class Entry:
     kwargs: dict[str, Any] | None = None
     reason: str | None = None
     traceback: str | None = None
+    due: datetime | None = None
+    """When a scheduled one is made ready."""
+    failed_at: datetime | None = None
+    """When a failed one was set aside."""
     attempts: list[FailedAttempt] = field(default_factory=list)
     """Every attempt that failed, oldest first; those before a ``spooler retry`` too."""
 
@@ -89,18 +100,14 @@ class Status:
     processes: list[Process]
 
 
-def status(spool: Spool, queues: list[str]) -> Status:
-    """Count the directory's tasks and find its processes."""
-    ready = [name for _, name, _ in _ready_files(spool)]
-    oldest = min(filter(None, (order(name)[0] for name in ready)), default=None)
+def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
+    """Count the directory's tasks, each state up to ``most``, and find its processes."""
+    oldest = next(files(spool, "ready", by_time=True), None)
     return Status(
         directory=spool.directory,
         queues=queues,
-        ready=len(ready),
-        running=sum(1 for _ in _running_files(spool)),
-        scheduled=sum(1 for _ in _scheduled_files(spool)),
-        failed=len(names_in(spool.path("failed"))),
-        oldest_ready_age=None if oldest is None else max(0.0, time.time() - oldest / 1e6),
+        **{state: count(spool, state, most) for state in STATES},
+        oldest_ready_age=_age(oldest),
         paused=_paused(spool, queues),
         processes=[
             _process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER
@@ -108,25 +115,57 @@ def status(spool: Spool, queues: list[str]) -> Status:
     )
 
 
+def _age(oldest: TaskFile | None) -> float | None:
+    return max(0.0, time.time() - oldest.time) if oldest and oldest.time else None
+
+
 def entries(spool: Spool, state: str) -> Iterator[Entry]:
     """Yield the files of one of the STATES: ready ones in their order, failed ones newest last."""
     if state == "failed":
         yield from _failed_entries(spool)
         return
-    files = {"ready": _ready_files, "running": _running_files, "scheduled": _scheduled_files}[state]
-    for path, name, place in sorted(files(spool), key=lambda file: (file[2].level, order(file[1]))):
-        yield _entry(path, name, place, state)
+    for file in files(spool, state):
+        yield _entry(file)
 
 
 def find(spool: Spool, identifier: str) -> Entry | None:
     """Return the task of this id, None where there is none; only ``failed`` is found unread."""
-    if entry := spool.failed_entry(identifier):
-        return _failed_entry(identifier, *entry)
-    for state in STATES[:3]:
-        for candidate in entries(spool, state):
-            if candidate.id == identifier:
-                return candidate
+    found = find_file(spool, identifier)
+    return None if found is None else entry_of(spool, found)
+
+
+def find_file(spool: Spool, identifier: str, seconds: float | None = None) -> TaskFile | None:
+    """Return where the task of this id stands, None where there is none.
+
+    Those enqueued when the id was made are read first, the others for ``seconds`` at most.
+    """
+    if spool.failed_entry(identifier):
+        return TaskFile("failed", spool.path("failed", identifier), identifier, None)
+    until = None if seconds is None else time.monotonic() + seconds
+    moment = id_time(identifier) or time.time()
+    for state in ("running", "ready", "scheduled"):
+        for file in near(spool, state, moment):
+            if _identifier(file) == identifier:
+                return file
+            if until is not None and time.monotonic() > until:
+                return None
     return None
+
+
+def entry_of(spool: Spool, file: TaskFile) -> Entry | None:
+    """Return what a file tells, None where it is gone meanwhile."""
+    if file.state == "failed":
+        found = spool.failed_entry(file.name)
+        return _failed_entry(file.name, *found) if found else None
+    entry = _entry(file)
+    return None if entry.task is None and is_gone(file.path) else entry
+
+
+def _identifier(file: TaskFile) -> str:
+    try:
+        return read(file.path, signed=False)[0].id
+    except (UnreadableTask, OSError):
+        return TaskName.parse(file.name).base
 
 
 def _paused(spool: Spool, queues: list[str]) -> list[str]:
@@ -134,72 +173,39 @@ def _paused(spool: Spool, queues: list[str]) -> list[str]:
     return sorted(queues if ALL_QUEUES in marks else marks)
 
 
-def _ready_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
-    for place, directory in _places(spool, "ready"):
-        for name in names_if_open(directory):
-            yield os.path.join(directory, name), name, place
-
-
-def _scheduled_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
-    for place, shelf in _places(spool, "scheduled"):
-        for minute in names_if_open(shelf):
-            for name in names_if_open(os.path.join(shelf, minute)):
-                yield os.path.join(shelf, minute, name), name, place
-
-
-def _running_files(spool: Spool) -> Iterator[tuple[str, str, Place]]:
-    for process in names_in(spool.path("running")):
-        for claimed in names_if_open(spool.path("running", process)):
-            if parsed := parse_claimed_name(claimed):
-                yield spool.path("running", process, claimed), parsed[1], parsed[0]
-
-
-def _places(spool: Spool, state: str) -> Iterator[tuple[Place, str]]:
-    for queue in names_in(spool.path(state)):
-        for name in names_if_open(spool.path(state, queue)):
-            if (level := parse_level(name)) is not None:
-                yield Place(queue, level), spool.path(state, queue, name)
-
-
-def _entry(path: str, name: str, place: Place, state: str) -> Entry:
-    base = TaskName.parse(name)
+def _entry(file: TaskFile) -> Entry:
+    assert file.place
+    base = TaskName.parse(file.name)
+    known: dict[str, Any] = {
+        "state": file.state,
+        "file": file.path,
+        "queue": file.place.queue,
+        "priority": file.place.priority,
+        "attempt": base.attempts,
+        "due": _utc(file.time) if file.state == "scheduled" else None,
+    }
     try:
-        message, journal = read(path, signed=False)
+        message, journal = read(file.path, signed=False)
     except (UnreadableTask, OSError) as error:
-        return Entry(
-            id=base.base,
-            state=state,
-            file=path,
-            queue=place.queue,
-            priority=place.priority,
-            attempt=base.attempts,
-            reason=str(error),
-        )
-    return Entry(
-        id=message.id,
-        state=state,
-        file=path,
-        queue=place.queue,
-        priority=place.priority,
-        attempt=base.attempts,
-        **_told_by(message, journal),
-    )
+        return Entry(id=base.base, reason=str(error), **known)
+    return Entry(id=message.id, **known, **_told_by(message, journal))
 
 
 def _told_by(message: Message, journal: list[Attempt]) -> dict[str, Any]:
+    args, kwargs, hide = redacted(message.task, message.args, message.kwargs)
     return {
         "task": message.task,
         "enqueued_at": _utc(message.enqueued_at),
         "run_after": None if message.run_after is None else _utc(message.run_after),
-        "args": message.args,
-        "kwargs": message.kwargs,
+        "args": args,
+        "kwargs": kwargs,
         "attempts": [
             FailedAttempt(
                 attempt=attempt.attempt,
                 at=_utc(attempt.at),
                 exception=attempt.exception,
-                error=attempt.error,
-                traceback=attempt.traceback,
+                error=hide(attempt.error),
+                traceback=hide(attempt.traceback),
                 worker=attempt.worker,
             )
             for attempt in journal
@@ -214,11 +220,13 @@ def _failed_entries(spool: Spool) -> Iterator[Entry]:
 
 def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
     told: dict[str, Any] = {"task": why.task}
+    hide: Callable[[str], str] = str
     attempt = TaskName.parse(os.path.basename(path)).attempts
     if why.task is not None:
         try:
             message, journal = read(path, signed=False)
             told = _told_by(message, journal)
+            *_, hide = redacted(message.task, message.args, message.kwargs)
             attempt = max([attempt, *(failed.attempt for failed in journal[-1:])])
         except (UnreadableTask, OSError):
             pass
@@ -230,8 +238,9 @@ def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
         queue=why.queue,
         priority=None if place is None else place.priority,
         attempt=attempt,
-        reason=why.reason,
-        traceback=why.traceback,
+        reason=hide(why.reason),
+        traceback=hide(why.traceback),
+        failed_at=_utc(why.at),
         **told,
     )
 

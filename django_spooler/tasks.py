@@ -89,6 +89,9 @@ class SpoolerTask(GenericTask[P, R]):
     enqueue_on_commit: bool | Unset = UNSET
     """Whether ``enqueue`` inside a transaction waits for its commit."""
 
+    redact: tuple[str, ...] = ()
+    """Parameters whose values the admin and the command line do not show."""
+
     kind: Kind = Kind.TASK
     """How the function's end is understood."""
 
@@ -158,6 +161,18 @@ def option_problem(task: AnyTask) -> str | None:
         value = getattr(task, name)
         if value is not UNSET and (finding := check(value)):
             return f"{name} is {value!r}: {finding}"
+    return _redact_problem(task)
+
+
+def _redact_problem(task: SpoolerTask[..., Any]) -> str | None:
+    names = task.redact
+    if not isinstance(names, tuple):
+        return f"redact is {names!r}: it must be a tuple of names, as in ('password',)"
+    known = inspect.signature(task.func).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for name in names:
+        if name not in known and not takes_any:
+            return f"redact names {name!r}, which is no parameter: there are {', '.join(known)}"
     return None
 
 

@@ -21,7 +21,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ from .files import (
     set_due,
     sync_directory,
 )
-from .names import PREFIX, TaskName, new_base
+from .names import PREFIX, TaskName, new_base, new_id
 from .place import DOTS, NAME_MAX, TREE, Place, claimable, fitting, is_number
 from .reason import WHY, Reason, read_reason
 
@@ -233,7 +232,7 @@ class Spool:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(entry)
                 return entry
-        entry = self.path("failed", secrets.token_hex(16))
+        entry = self.path("failed", new_id())
         os.mkdir(entry)
         return entry
 
@@ -242,7 +241,7 @@ class Spool:
 
         Whatever becomes of the entry then, the task can fail again and be set aside by its own id.
         """
-        apart = self.path("failed", secrets.token_hex(16))
+        apart = self.path("failed", new_id())
         os.rename(self.path("failed", identifier), apart)
         return apart
 

@@ -72,6 +72,27 @@ def new_base() -> str:
     )
 
 
+def new_id() -> str:
+    """Return an unused id: its first 12 hexadecimal digits are milliseconds since the epoch.
+
+    So a list of ids is sorted by time, and a task is found among many without reading them all.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def id_time(identifier: str) -> float | None:
+    """Return when an id was made (seconds since the epoch), None for one of another form."""
+    try:
+        seconds = int(identifier[:12], 16) / 1000
+    except ValueError:
+        return None
+    return seconds if len(identifier) == 32 and _FIRST < seconds < _LAST else None
+
+
+_FIRST, _LAST = 1.5e9, 4e9
+"""Seconds since the epoch between which an id of ours was made: the years 2017 to 2096."""
+
+
 def printable(text: str) -> str:
     """Return text from a file or its name as a terminal or log can show it, on as many lines."""
     return "".join(

@@ -76,3 +76,8 @@ class Unspeakable(Exception):
 @spooler_task(max_attempts=2)
 def fails_without_words() -> None:
     raise Unspeakable
+
+
+@spooler_task(redact=("password",), max_attempts=1)
+def log_in(user: str, password: str, *, host: str = "") -> None:
+    raise ValueError(f"{user} may not log in with {password}")

@@ -15,6 +15,7 @@ from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...operations import pause, reload, resume
 from ...spool.directory import Spool
+from ...spool.listing import STATES
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
@@ -51,7 +52,7 @@ class Command(BaseCommand):
 
     def _add_list(self, commands: Any) -> None:
         listed = self._add(commands, "list", "the tasks of a state", json=True)
-        listed.add_argument("--state", choices=(*overview.STATES, "all"), default="all")
+        listed.add_argument("--state", choices=(*STATES, "all"), default="all")
         listed.add_argument("--queue", help="only of this one")
         listed.add_argument("--task", help="only of this dotted path")
         listed.add_argument("--limit", type=int, help="so many at most")
@@ -109,7 +110,7 @@ class Command(BaseCommand):
 
     def _print_status(self, status: overview.Status) -> None:
         self.stdout.write(f"{status.directory} ({', '.join(status.queues)})")
-        for state in overview.STATES:
+        for state in STATES:
             self.stdout.write(f"  {state:<10} {getattr(status, state)}")
         if status.oldest_ready_age is not None:
             self.stdout.write(f"  oldest     {status.oldest_ready_age:.1f} s")
@@ -119,10 +120,7 @@ class Command(BaseCommand):
             task = process.task or "idle"
             self._say(f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S} UTC")
         if not status.processes:
-            self.stdout.write(
-                "  no process serves this directory: uWSGI needs import = django_spooler.worker, and"
-                " OPTIONS['SPOOLERS'] has to name its spooler where it is another one"
-            )
+            self.stdout.write(f"  {overview.NO_PROCESS}")
 
     def do_list(self, options: dict[str, Any]) -> None:
         """Print the tasks that match."""
@@ -140,7 +138,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(found)} tasks")
 
     def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
-        states = overview.STATES if options["state"] == "all" else (options["state"],)
+        states = STATES if options["state"] == "all" else (options["state"],)
         limit = options["limit"]
         for entry in self._entries(states):
             if options["queue"] not in (None, entry.queue) or options["task"] not in (

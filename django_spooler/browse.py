@@ -1,0 +1,193 @@
+"""A page of tasks that match: read no further than it needs, and honest about what was not read.
+
+Queue and age of a waiting task are told by its place and name. Whatever else is asked for stands in
+the files, which are read for a bounded time.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from .overview import Entry, entry_of
+from .spool.directory import Spool
+from .spool.listing import STATES, TaskFile, count, files
+
+COUNTED = 10_000
+"""Files of a state that are counted one by one; more are "10,000+"."""
+
+READ_SECONDS = 0.12
+"""Seconds a search reads files for one page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for; None and "" ask for nothing."""
+
+    state: str | None = None
+    queue: str | None = None
+    task: str = ""
+    """A dotted path."""
+    error: str = ""
+    """The class of the error a failed one ended with."""
+    text: str = ""
+    """Each word stands in the id, the task, its arguments, its queue or the reason."""
+    newer_than: float | None = None
+    older_than: float | None = None
+    """Seconds since the task became ready, or failed."""
+    by_time: bool = False
+    backwards: bool = False
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states it asks for, those that run first."""
+        return (self.state,) if self.state else ("running", "ready", "scheduled", "failed")
+
+    @property
+    def needs_reading(self) -> bool:
+        """Whether the files have to be opened to know if they match."""
+        return bool(
+            self.task or self.error or self.text or (self.queue and "failed" in self.states)
+        )
+
+    def may_match(self, file: TaskFile, now: float) -> bool:
+        """Tell whether a file can match by its name."""
+        if self.newer_than is None and self.older_than is None:
+            return True
+        age = now - file.time
+        return (self.newer_than is None or age <= self.newer_than) and (
+            self.older_than is None or age > self.older_than
+        )
+
+    def matches(self, entry: Entry) -> bool:
+        """Tell whether a task that was read matches."""
+        if self.queue not in (None, entry.queue) or self.task not in ("", entry.task):
+            return False
+        if self.error and self.error != error_class(entry):
+            return False
+        told = " ".join(map(str, _told(entry))).casefold()
+        return all(word in told for word in self.text.casefold().split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of the tasks that match."""
+
+    entries: list[Entry]
+    total: int
+    """How many match, as far as was counted or read."""
+    is_exact: bool
+    """Whether that is all."""
+    read: int | None
+    """Files a search has read before it stopped, None where it went through all."""
+
+
+def browse(spools: list[Spool], query: Query, *, number: int, size: int) -> Page:
+    """Return one page of the tasks that match, the first is number 1."""
+    if query.needs_reading:
+        return _search(spools, query, number, size)
+    wanted = islice(_files(spools, query), (number - 1) * size, number * size)
+    entries = [entry for entry in (entry_of(*found) for found in wanted) if entry]
+    total = _count(spools, query)
+    return Page(entries=entries, total=total, is_exact=total < COUNTED, read=None)
+
+
+def matching(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, Entry]]:
+    """Yield every task that matches, however long that takes."""
+    for spool, file in _files(spools, query):
+        entry = entry_of(spool, file)
+        if entry and query.matches(entry):
+            yield spool, entry
+
+
+def error_class(entry: Entry) -> str:
+    """Return the class of the error a failed task ended with, or the reason's first words."""
+    reason = entry.reason or ""
+    if entry.attempts:
+        return entry.attempts[-1].exception.rpartition(".")[2]
+    first = reason.partition(":")[0].partition(" (")[0]
+    return first[:100]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Failed tasks of one task and one class of error."""
+
+    task: str | None
+    error: str
+    number: int
+    last: Entry
+
+
+def failures(spools: list[Spool]) -> tuple[list[Group], int | None]:
+    """Return the failed tasks in groups, the largest first, and how many were read if not all."""
+    groups: dict[tuple[str | None, str], list[Entry | int]] = {}
+    until = time.monotonic() + READ_SECONDS
+    read, stopped = 0, False
+    for spool, file in _files(spools, Query(state="failed")):
+        if time.monotonic() > until:
+            stopped = True
+            break
+        read += 1
+        if entry := entry_of(spool, file):
+            group = groups.setdefault((entry.task, error_class(entry)), [entry, 0])
+            group[1] += 1  # type: ignore[operator]
+    found = [
+        Group(task=task, error=error, number=number, last=last)  # type: ignore[arg-type]
+        for (task, error), (last, number) in groups.items()
+    ]
+    return sorted(found, key=lambda group: -group.number), read if stopped else None
+
+
+def _search(spools: list[Spool], query: Query, number: int, size: int) -> Page:
+    until = time.monotonic() + READ_SECONDS
+    found: list[Entry] = []
+    total = read = 0
+    for spool, file in _files(spools, query):
+        if time.monotonic() > until:
+            return Page(entries=found, total=total, is_exact=False, read=read)
+        read += 1
+        entry = entry_of(spool, file)
+        if entry is None or not query.matches(entry):
+            continue
+        if (number - 1) * size <= total < number * size:
+            found.append(entry)
+        total += 1
+    return Page(entries=found, total=total, is_exact=True, read=None)
+
+
+def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]]:
+    now = time.time()
+    for state in query.states:
+        for spool in spools:
+            for file in files(
+                spool,
+                state,
+                queue=query.queue,
+                by_time=query.by_time,
+                # What failed last is what is looked at first.
+                backwards=query.backwards != (state == "failed"),
+            ):
+                if query.may_match(file, now):
+                    yield spool, file
+
+
+def _count(spools: list[Spool], query: Query) -> int:
+    if query.queue is None and query.newer_than is query.older_than is None:
+        return min(
+            COUNTED,
+            sum(count(spool, state, COUNTED) for spool in spools for state in query.states),
+        )
+    return sum(1 for _ in islice(_files(spools, query), COUNTED))
+
+
+def _told(entry: Entry) -> Iterator[object]:
+    yield from (entry.id, entry.task, entry.queue, entry.reason, entry.args, entry.kwargs)
+
+
+def tabs(spools: list[Spool]) -> dict[str, int]:
+    """Return how many tasks stand in each state, COUNTED for as many and more."""
+    return {
+        state: min(COUNTED, sum(count(spool, state, COUNTED) for spool in spools))
+        for state in STATES
+    }

@@ -1,0 +1,217 @@
+"""What stands where: the files of a state in their order, listed no further than they are asked for.
+
+Names tell queue, priority and time, so a page of 100,000 files costs the listing of one directory.
+Nothing here opens a file.
+"""
+
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+
+from .directory import Spool
+from .files import modified, names_if_open, names_in
+from .names import id_time, order
+from .place import Place, is_number, parse_claimed_name, parse_level
+
+STATES = ("ready", "running", "scheduled", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFile:
+    """A file as its place and name tell of it."""
+
+    state: str
+    path: str
+    name: str
+    """As its producer named it; of a failed one its id."""
+    place: Place | None
+    """None for a failed one: what is beside it knows."""
+
+    @property
+    def time(self) -> float:
+        """When it became ready, is due, or was first seen (seconds since the epoch); 0 unknown."""
+        if self.state == "failed":
+            return id_time(self.name) or modified(self.path)
+        if self.state == "scheduled":
+            return modified(self.path)
+        return order(self.name)[0] / 1e6
+
+
+def count(spool: Spool, state: str, most: int) -> int:
+    """Count the files of a state, and stop at ``most``."""
+    return sum(1 for _ in islice(_names(spool, state), most))
+
+
+def files(
+    spool: Spool,
+    state: str,
+    *,
+    queue: str | None = None,
+    by_time: bool = False,
+    backwards: bool = False,
+) -> Iterator[TaskFile]:
+    """Yield the files of a state, of one queue or all: as they will run, failed ones as they came.
+
+    ``by_time`` passes over priorities. A ``queue`` is not known of failed ones.
+    """
+    if state == "failed":
+        for identifier in sorted(names_in(spool.path("failed")), reverse=backwards):
+            yield TaskFile(state, spool.path("failed", identifier), identifier, None)
+        return
+    if state == "running":
+        yield from sorted(
+            _running(spool, queue),
+            key=lambda file: (_level(file), order(file.name)),
+            reverse=backwards,
+        )
+        return
+    for pool in _pools(spool, state, queue, by_time, backwards):
+        yield from _in_order(state, pool, backwards)
+
+
+def near(spool: Spool, state: str, moment: float) -> Iterator[TaskFile]:
+    """Yield the files of a state, those made around ``moment`` first (seconds since the epoch)."""
+    if state == "running":
+        yield from _running(spool, None)
+        return
+    found = [
+        (_distance(name, moment), name, directory, place)
+        for place, directory in _directories(spool, state, None)
+        for name in names_if_open(directory)
+    ]
+    heapq.heapify(found)
+    while found:
+        _, name, directory, place = heapq.heappop(found)
+        yield TaskFile(state, os.path.join(directory, name), name, place)
+
+
+def ahead(spool: Spool, file: TaskFile, paused: Callable[[str], bool], most: int) -> int:
+    """Count the ready files that run before this one, and stop at ``most``."""
+    assert file.place
+    own = order(file.name)
+    found = 0
+    for place, directory in _directories(spool, "ready", None):
+        if place.level > file.place.level or paused(place.queue):
+            continue
+        names: Iterable[str] = names_if_open(directory)
+        if place.level == file.place.level:
+            second = own[0] / 1e6
+            names = (name for name in names if _second(name) <= second and order(name) < own)
+        found += sum(1 for _ in islice(names, most - found))
+    return found
+
+
+def _names(spool: Spool, state: str) -> Iterator[str]:
+    """Yield the names of a state's files as the directories give them."""
+    if state == "failed":
+        return _scan(spool.path("failed"))
+    if state == "running":
+        return (file.name for file in _running(spool, None))
+    return chain.from_iterable(_scan(path) for _, path in _directories(spool, state, None))
+
+
+def _scan(directory: str) -> Iterator[str]:
+    """Yield names without reading the directory further than is asked for."""
+    try:
+        with os.scandir(directory) as found:
+            for entry in found:
+                yield entry.name
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+
+
+def _running(spool: Spool, queue: str | None) -> Iterator[TaskFile]:
+    for process in names_in(spool.path("running")):
+        for claimed in names_if_open(spool.path("running", process)):
+            if parsed := parse_claimed_name(claimed):
+                place, name = parsed
+                if queue in (None, place.queue):
+                    yield TaskFile("running", spool.path("running", process, claimed), name, place)
+
+
+def _level(file: TaskFile) -> int:
+    return file.place.level if file.place else 0
+
+
+Directories = Iterable[tuple[Place, str]]
+
+
+def _directories(spool: Spool, state: str, queue: str | None) -> Directories:
+    """Yield the directories that hold a state's files."""
+    for place, shelf in _shelves(spool, state, queue):
+        if state == "ready":
+            yield place, shelf
+        else:
+            for minute in names_if_open(shelf):
+                yield place, os.path.join(shelf, minute)
+
+
+def _shelves(spool: Spool, state: str, queue: str | None) -> Directories:
+    for name in names_in(spool.path(state)) if queue is None else [queue]:
+        for level_name in names_if_open(spool.path(state, name)):
+            if (level := parse_level(level_name)) is not None:
+                yield Place(name, level), spool.path(state, name, level_name)
+
+
+def _pools(
+    spool: Spool, state: str, queue: str | None, by_time: bool, backwards: bool
+) -> Iterator[Directories]:
+    """Yield the directories in the order of their files; those of a pool have to be merged."""
+    directories = list(_directories(spool, state, queue))
+    if state == "ready" and by_time:
+        yield directories
+        return
+    key = _minute if state == "scheduled" else _level_of
+    directories.sort(key=key, reverse=backwards)
+    for _, pool in groupby(directories, key=key):
+        yield list(pool)
+
+
+def _level_of(directory: tuple[Place, str]) -> int:
+    return directory[0].level
+
+
+def _minute(directory: tuple[Place, str]) -> int:
+    name = os.path.basename(directory[1])
+    return int(name) if is_number(name) and len(name) <= 12 else 0
+
+
+def _in_order(state: str, pool: Directories, backwards: bool) -> Iterator[TaskFile]:
+    """Yield the files of a pool; only those of the seconds that are asked for are sorted exactly."""
+    found = [
+        (_second(name), name, directory, place)
+        for place, directory in pool
+        for name in names_if_open(directory)
+    ]
+    if state == "scheduled":
+        due = [
+            (TaskFile(state, os.path.join(directory, name), name, place))
+            for _, name, directory, place in found
+        ]
+        yield from sorted(due, key=lambda file: (file.time, order(file.name)), reverse=backwards)
+        return
+    found.sort(key=lambda entry: entry[0], reverse=backwards)
+    for _, entries in groupby(found, key=lambda entry: entry[0]):
+        for _, name, directory, place in sorted(
+            entries, key=lambda entry: order(entry[1]), reverse=backwards
+        ):
+            yield TaskFile(state, os.path.join(directory, name), name, place)
+
+
+def _distance(name: str, moment: float) -> float:
+    """Return the seconds between a name's time and ``moment``, exact for those that are few."""
+    coarse = abs(_second(name) - moment)
+    return coarse if coarse > 2 else abs(order(name)[0] / 1e6 - moment)
+
+
+def _second(name: str) -> int:
+    """Return the second of ``order(name)``, at a quarter of its price."""
+    if ";" in name:
+        return order(name)[0] // 1_000_000
+    parts = name.rsplit("_", 2)
+    try:
+        return int(parts[1])
+    except (ValueError, IndexError):
+        return 0

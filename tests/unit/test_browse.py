@@ -1,0 +1,106 @@
+"""The queue as the admin pages through it."""
+
+import time
+
+import pytest
+
+from django_spooler import browse, overview
+from django_spooler.browse import Query
+from django_spooler.spool.directory import Spool
+from django_spooler.work import work
+
+from . import tasks_for_tests as tasks
+
+
+@pytest.fixture(autouse=True)
+def spool(settings, tmp_path):
+    options = {"SPOOLERS": dict.fromkeys(["default", "mail"], tmp_path), "OUTSIDE_UWSGI": "spool"}
+    backend = {
+        "BACKEND": "django_spooler.backend.SpoolerBackend",
+        "QUEUES": ["default", "mail"],
+        "OPTIONS": options,
+    }
+    settings.TASKS = {"default": backend}
+    return Spool(tmp_path)
+
+
+def shown(spool, query, number=1, size=100):
+    return browse.browse([spool], query, number=number, size=size)
+
+
+def first_arguments(page):
+    return [entry.args[0] for entry in page.entries]
+
+
+def test_pages_follow_the_order_in_which_tasks_will_run(spool):
+    for value in range(5):
+        tasks.add.using(priority=value % 2).enqueue(value)
+    pages = [shown(spool, Query(state="ready"), number, 2) for number in (1, 2, 3)]
+    assert [value for page in pages for value in first_arguments(page)] == [1, 3, 0, 2, 4]
+    assert {page.total for page in pages} == {5}
+    backwards = shown(spool, Query(state="ready", backwards=True))
+    assert first_arguments(backwards) == [4, 2, 0, 3, 1]
+    assert first_arguments(shown(spool, Query(state="ready", by_time=True))) == [0, 1, 2, 3, 4]
+
+
+def test_filters_and_words_narrow_what_is_shown(spool):
+    tasks.add.enqueue(1)
+    tasks.add.using(queue_name="mail").enqueue(2)
+    tasks.echo.enqueue("a needle", kind="sharp")
+    assert first_arguments(shown(spool, Query(queue="mail"))) == [2]
+    assert first_arguments(shown(spool, Query(task=tasks.echo.module_path))) == ["a needle"]
+    assert first_arguments(shown(spool, Query(text="NEEDLE sharp"))) == ["a needle"]
+    assert shown(spool, Query(text="needle blunt")).total == 0
+    assert shown(spool, Query(older_than=60)).total == 0
+    assert shown(spool, Query(newer_than=60)).total == 3
+
+
+def test_search_that_stops_early_says_what_it_read(spool, monkeypatch):
+    for value in range(3):
+        tasks.add.enqueue(value)
+    monkeypatch.setattr(browse, "READ_SECONDS", -1.0)
+    page = shown(spool, Query(text="2"))
+    assert (page.is_exact, page.read) == (False, 0)
+
+
+def test_count_stops_where_an_exact_one_would_need_a_full_read(spool, monkeypatch):
+    for value in range(5):
+        tasks.add.enqueue(value)
+    monkeypatch.setattr(browse, "COUNTED", 3)
+    page = shown(spool, Query(state="ready"))
+    assert (page.total, page.is_exact, len(page.entries)) == (3, False, 5)
+    assert browse.tabs([spool])["ready"] == 3
+
+
+def test_failures_are_grouped_by_task_and_error(spool):
+    for task in (tasks.fail_for_good, tasks.fail_for_good, tasks.log_in):
+        task.enqueue(*(["eve", "tiger"] if task is tasks.log_in else []))
+    work([spool.directory], processes=1, queues=None, until_empty=True)
+    groups, read = browse.failures([spool])
+    assert [(group.task, group.error, group.number) for group in groups] == [
+        (tasks.fail_for_good.module_path, "ValueError", 2),
+        (tasks.log_in.module_path, "ValueError", 1),
+    ]
+    assert read is None
+    assert shown(spool, Query(error="ValueError", task=tasks.log_in.module_path)).total == 1
+
+
+def test_redacted_argument_is_shown_nowhere(spool):
+    tasks.log_in.enqueue("eve", "tiger", host="web")
+    tasks.log_in.enqueue("eve", password="tiger")
+    (first, second) = overview.entries(spool, "ready")
+    assert (first.args, first.kwargs) == (["eve", "********"], {"host": "web"})
+    assert (second.args, second.kwargs) == (["eve"], {"password": "********"})
+    work([spool.directory], processes=1, queues=None, until_empty=True)
+    for failed in overview.entries(spool, "failed"):
+        assert "tiger" not in repr(failed)
+    assert shown(spool, Query(text="tiger")).total == 0
+
+
+def test_task_among_many_is_found_without_reading_them_all(spool):
+    ids = [tasks.add.enqueue(value).id for value in range(50)]
+    time.sleep(0.002)  # so that another millisecond begins
+    last = tasks.add.enqueue(50).id
+    assert overview.find_file(spool, last, seconds=0).state == "ready"
+    assert overview.find(spool, ids[20]).args == [20]
+    assert overview.find(spool, "0" * 32) is None
