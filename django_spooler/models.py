@@ -52,3 +52,24 @@ class TaskRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} ({self.id})"
+
+
+class Task(models.Model):
+    """A task in a spool directory, for the admin and its permissions; there is no table."""
+
+    id = models.CharField(_("ID"), primary_key=True, max_length=255)
+
+    class Meta:
+        managed = False
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        default_permissions = ("view",)
+        permissions = [
+            ("retry_task", _("Can retry tasks and run scheduled ones now")),
+            ("discard_task", _("Can discard tasks")),
+            ("enqueue_task", _("Can enqueue tasks")),
+            ("pause_queue", _("Can pause and resume queues")),
+        ]
+
+    def __str__(self) -> str:
+        return self.id

@@ -1,14 +1,23 @@
-"""What an operator does to the processes of a spool: pause, resume, reload."""
+"""What an operator does: pause, resume and reload processes; retry, discard and hurry tasks."""
 
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from .backends import signatures_required
+from .envelope import read
 from .exceptions import SpoolerError
-from .spool.directory import Spool
+from .executors.base import MARK
+from .message import encode, encode_attempt
+from .overview import find_file
+from .spool import packet
+from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import names_if_open, names_in
+from .spool.listing import TaskFile
+from .spool.names import TaskName
 from .spool.process import SUPERVISOR, Card, cards
 
 _LOOK_PAUSE = 0.1
@@ -100,3 +109,60 @@ def _wait_until(condition: Callable[[], bool], timeout: float | None, complaint:
         if until is not None and time.monotonic() >= until:
             raise SpoolerError(complaint)
         time.sleep(_LOOK_PAUSE)
+
+
+# What is done to single tasks
+
+
+def retry(spools: list[Spool], identifier: str) -> bool:
+    """Put a failed task back; False where none has the id. Raise SpoolUnavailable."""
+    return any(spool.retry(identifier) for spool in spools)
+
+
+def discard(spools: list[Spool], identifier: str) -> bool:
+    """Delete a task that failed or waits; False where none has the id, or it runs by now.
+
+    Raise SpoolUnavailable where the directory does not allow it.
+    """
+    if any(spool.discard(identifier) for spool in spools):
+        return True
+    for spool in spools:
+        file = find_file(spool, identifier)
+        if file and file.state in ("ready", "scheduled"):
+            return spool.discard_waiting(file.path)
+    return False
+
+
+def run_now(spools: list[Spool], identifier: str) -> bool:
+    """Let a scheduled task run at once; False where none has the id.
+
+    Raise UnreadableTask for what is no task, SpoolUnavailable where the directory refuses it.
+    """
+    for spool in spools:
+        file = find_file(spool, identifier)
+        if file and file.state == "scheduled":
+            return _run_now(spool, file)
+    return False
+
+
+def _run_now(spool: Spool, file: TaskFile) -> bool:
+    """Write the task anew without its time: a consumer keeps to the time a message tells."""
+    assert file.place
+    try:
+        message, journal = read(file.path, signed=signatures_required())
+    except FileNotFoundError:
+        return False
+    line = encode(replace(message, run_after=None), signed=signatures_required())
+    content = packet.encode(MARK, line + b"".join(map(encode_attempt, journal)))
+    ready = replace(TaskName.parse(file.name), ready_at=time.time_ns() // 1000)
+    return spool.rewrite(file.path, content, ready, file.place, message.id, message.task)
+
+
+def resume_queue(spools: list[Spool], queue: str, queues: dict[str, list[str]]) -> None:
+    """Let one queue be worked on again, also where all were paused at once."""
+    for spool in spools:
+        others = set(queues[spool.directory]) - {queue} if ALL_QUEUES in spool.paused() else ()
+        for other in sorted(others):
+            spool.pause(other)
+        spool.resume(ALL_QUEUES)
+        spool.resume(queue)

@@ -14,14 +14,17 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
-from .redaction import redacted
+from .redaction import redacted, redacting_tasks
 from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import is_gone, names_in
+from .spool.files import is_gone, names_in, read_file
 from .spool.listing import STATES, TaskFile, count, files, near
 from .spool.names import TaskName, id_time
 from .spool.process import RUNNER, Card, cards
 
 ALL = sys.maxsize
+_RAW_SIZE = 4000
+"""Bytes that are shown of a foreign file."""
+
 NO_PROCESS = (
     "no process serves this directory: uWSGI needs import = django_spooler.worker, and"
     " OPTIONS['SPOOLERS'] has to name its spooler where it is another one"
@@ -159,6 +162,26 @@ def entry_of(spool: Spool, file: TaskFile) -> Entry | None:
         return _failed_entry(file.name, *found) if found else None
     entry = _entry(file)
     return None if entry.task is None and is_gone(file.path) else entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What only the page of one task shows."""
+
+    size: int | None
+    """Bytes."""
+    raw: str
+    """The beginning of a file that could not be read as a task."""
+
+
+def detail(entry: Entry) -> Detail:
+    """Return size and, of what is no task, the raw content: never that of a task that redacts."""
+    try:
+        size = os.lstat(entry.file).st_size
+        raw = "" if entry.task else repr(read_file(entry.file, _RAW_SIZE))[2:-1]
+    except (UnreadableTask, OSError):
+        return Detail(size=None, raw="")
+    return Detail(size=size, raw="" if any(name in raw for name in redacting_tasks()) else raw)
 
 
 def _identifier(file: TaskFile) -> str:

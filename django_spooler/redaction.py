@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .compat import AnyTask
-from .tasks import find_task
+from .tasks import find_task, task_names
 
 MASK = "********"
 _SHORTEST = 4
@@ -33,6 +33,11 @@ def redacted(
         return text
 
     return shown_args + [MASK] * (len(args) - len(names)), shown_kwargs, hide
+
+
+def redacting_tasks() -> list[str]:
+    """Return the dotted paths of the tasks that hide something."""
+    return [name for name in task_names() if getattr(find_task(name), "redact", ())]
 
 
 def parameter_names(task: AnyTask, count: int) -> Iterator[str]:

@@ -49,6 +49,9 @@ ALL_QUEUES = ";all"
 ASTRAY = "it stood where no task belongs"
 """The reason given for what is in a directory of the tree that holds no such thing."""
 
+_REWRITTEN = "an operator's change of it was interrupted"
+"""The reason given for what stands in ``failed`` while it is written anew."""
+
 _ID = re.compile("[0-9A-Za-z]{1,64}")
 
 _durable: set[tuple[str, int]] = set()
@@ -320,6 +323,44 @@ class Spool:
                 shutil.rmtree(entry)
             else:
                 os.unlink(entry)
+        return True
+
+    def discard_waiting(self, path: str) -> bool:
+        """Delete a file that waits; False if it is gone, as when a process has claimed it.
+
+        Raise SpoolUnavailable where the directory does not allow it.
+        """
+        with self._explained():
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def rewrite(
+        self, path: str, content: bytes, name: TaskName, place: Place, identifier: str, task: str
+    ) -> bool:
+        """Make a waiting file ready with another content; False if it is gone.
+
+        Meanwhile it stands in ``failed``, where it is found if this process dies. Raise
+        SpoolUnavailable where the directory does not allow it.
+        """
+        with self._explained():
+            try:
+                aside = self.set_aside(
+                    path, _REWRITTEN, identifier=identifier, task=task, place=place, name=str(name)
+                )
+            except FileNotFoundError:
+                return False
+            entry = self.path("failed", aside)
+            found = self.failed_entry(aside)
+            beside = self.path("tmp", new_base())
+            if found is None:
+                return False
+            self._write(beside, content, None, fsync=False)
+            os.rename(beside, found[0])
+            self.make_ready(found[0], name, place)
+        _remove_failed_entry(entry)
         return True
 
     def discard_unfinished(self, before: float) -> None:

@@ -1,13 +1,19 @@
 """The queue as the admin pages through it."""
 
+import io
+import os
 import time
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from django_spooler import browse, overview
+from django_spooler import browse, operations, overview
 from django_spooler.browse import Query
+from django_spooler.consumer import Consumer
 from django_spooler.spool.directory import Spool
-from django_spooler.work import work
+from django_spooler.spool.place import Place
+from django_spooler.spool.queue import Claimed
 
 from . import tasks_for_tests as tasks
 
@@ -26,6 +32,15 @@ def spool(settings, tmp_path):
 
 def shown(spool, query, number=1, size=100):
     return browse.browse([spool], query, number=number, size=size)
+
+
+def run_all(spool):
+    """Run what is ready, once, as a spooler's process does."""
+    for entry in list(overview.entries(spool, "ready")):
+        place = Place.of(entry.queue, entry.priority)
+        Consumer(spool, "me", io.BytesIO()).consume(
+            Claimed(entry.file, os.path.basename(entry.file), place)
+        )
 
 
 def first_arguments(page):
@@ -75,7 +90,7 @@ def test_count_stops_where_an_exact_one_would_need_a_full_read(spool, monkeypatc
 def test_failures_are_grouped_by_task_and_error(spool):
     for task in (tasks.fail_for_good, tasks.fail_for_good, tasks.log_in):
         task.enqueue(*(["eve", "tiger"] if task is tasks.log_in else []))
-    work([spool.directory], processes=1, queues=None, until_empty=True)
+    run_all(spool)
     groups, read = browse.failures([spool])
     assert [(group.task, group.error, group.number) for group in groups] == [
         (tasks.fail_for_good.module_path, "ValueError", 2),
@@ -91,7 +106,7 @@ def test_redacted_argument_is_shown_nowhere(spool):
     (first, second) = overview.entries(spool, "ready")
     assert (first.args, first.kwargs) == (["eve", "********"], {"host": "web"})
     assert (second.args, second.kwargs) == (["eve"], {"password": "********"})
-    work([spool.directory], processes=1, queues=None, until_empty=True)
+    run_all(spool)
     for failed in overview.entries(spool, "failed"):
         assert "tiger" not in repr(failed)
     assert shown(spool, Query(text="tiger")).total == 0
@@ -104,3 +119,12 @@ def test_task_among_many_is_found_without_reading_them_all(spool):
     assert overview.find_file(spool, last, seconds=0).state == "ready"
     assert overview.find(spool, ids[20]).args == [20]
     assert overview.find(spool, "0" * 32) is None
+
+
+def test_task_that_was_made_to_run_now_runs(spool):
+    later = timezone.now() + timedelta(hours=1)
+    assert operations.run_now([spool], tasks.add.using(run_after=later).enqueue(1).id)
+    tasks.calls.clear()
+    run_all(spool)
+    assert tasks.calls == [(1, 0)]
+    assert not any(list(overview.entries(spool, state)) for state in overview.STATES)

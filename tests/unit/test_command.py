@@ -42,7 +42,7 @@ def test_pause_names_the_queues_it_stops(capsys):
 
 
 def test_unknown_id_is_an_error():
-    with pytest.raises(CommandError, match="No failed task has the id nowhere"):
+    with pytest.raises(CommandError, match="No task for this has the id nowhere"):
         call_command("spooler", "retry", "nowhere")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ... import overview
+from ... import operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...operations import pause, reload, resume
@@ -34,7 +34,10 @@ class Command(BaseCommand):
         self._add_list(commands)
         shown = self._add(commands, "show", "one task in full", json=True)
         shown.add_argument("id", help="as in the list")
-        for name, text in (("retry", "put failed tasks back"), ("discard", "delete failed tasks")):
+        hurried = self._add(commands, "run-now", "let scheduled tasks run at once")
+        hurried.add_argument("ids", nargs="+", metavar="ID")
+        hurried.set_defaults(all=False)
+        for name, text in (("retry", "put failed tasks back"), ("discard", "delete tasks")):
             chosen = self._add(commands, name, text)
             chosen.add_argument("ids", nargs="*", metavar="ID")
             chosen.add_argument("--all", action="store_true", help="every failed task")
@@ -184,22 +187,25 @@ class Command(BaseCommand):
 
     def do_retry(self, options: dict[str, Any]) -> None:
         """Put failed tasks back to where they run again."""
-        self._act(options, Spool.retry, "put back")
+        self._act(options, operations.retry, "put back")
 
     def do_discard(self, options: dict[str, Any]) -> None:
-        """Delete failed tasks."""
-        self._act(options, Spool.discard, "discarded")
+        """Delete tasks that failed or wait."""
+        self._act(options, operations.discard, "discarded")
 
-    def _act(self, options: dict[str, Any], act: Callable[[Spool, str], bool], done: str) -> None:
+    def do_run_now(self, options: dict[str, Any]) -> None:
+        """Let scheduled tasks run at once."""
+        self._act(options, operations.run_now, "made ready")
+
+    def _act(
+        self, options: dict[str, Any], act: Callable[[list[Spool], str], bool], done: str
+    ) -> None:
         identifiers = self._chosen(options)
-        unknown = [
-            identifier
-            for identifier in identifiers
-            if not any(act(spool, identifier) for spool in self._spools())
-        ]
+        spools = self._spools()
+        unknown = [identifier for identifier in identifiers if not act(spools, identifier)]
         self.stdout.write(f"{len(identifiers) - len(unknown)} tasks {done}")
         if unknown:
-            raise CommandError(f"No failed task has the id {', '.join(unknown)}.")
+            raise CommandError(f"No task for this has the id {', '.join(unknown)}.")
 
     def _chosen(self, options: dict[str, Any]) -> list[str]:
         if options["all"] == bool(options["ids"]):

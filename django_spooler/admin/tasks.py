@@ -1,0 +1,448 @@
+"""The pages: a list with actions, one task in full, failures in groups, and an overview."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from .. import browse, operations, overview
+from ..backends import served_directories
+from ..browse import COUNTED, Page, Query
+from ..exceptions import SpoolerError
+from ..models import Task
+from ..overview import Entry
+from ..spool.directory import Spool
+from ..spool.listing import STATES
+from ..tasks import task_names
+from .waiting import why_it_waits
+
+PAGE_SIZE = 100
+FIND_SECONDS = 1.0
+"""Seconds a page looks for the task of an id."""
+
+AGES = {
+    "1h": (gettext_lazy("Up to an hour"), {"newer_than": 3600.0}),
+    "1d": (gettext_lazy("Up to a day"), {"newer_than": 86400.0}),
+    "older": (gettext_lazy("More than a day"), {"older_than": 86400.0}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something done to the selected tasks."""
+
+    permission: str
+    flag: int
+    label: Any
+    """As in "Retry selected tasks"."""
+
+    done: Any
+    """What the log calls it."""
+
+    run: Callable[[list[Spool], str], bool]
+    """Do it to the task of an id, False where it cannot be done to it any more."""
+
+    states: tuple[str, ...]
+    """The states whose tasks it is for."""
+
+
+ACTIONS = {
+    "retry_selected": Action(
+        "retry_task",
+        CHANGE,
+        gettext_lazy("Retry selected failed tasks"),
+        gettext_lazy("Retried."),
+        operations.retry,
+        ("failed",),
+    ),
+    "run_now_selected": Action(
+        "retry_task",
+        CHANGE,
+        gettext_lazy("Run selected scheduled tasks now"),
+        gettext_lazy("Made to run now."),
+        operations.run_now,
+        ("scheduled",),
+    ),
+    "discard_selected": Action(
+        "discard_task",
+        DELETION,
+        gettext_lazy("Discard selected tasks"),
+        gettext_lazy("Discarded."),
+        operations.discard,
+        ("ready", "scheduled", "failed"),
+    ),
+}
+
+
+class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Shows and steers the tasks in the spool directories; there is no table behind it."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the pages of ours."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("overview/", wrap(self.overview_view), name="django_spooler_task_overview"),
+            path("failures/", wrap(self.failures_view), name="django_spooler_task_failures"),
+            path("pause/", wrap(require_POST(self.pause_view)), name="django_spooler_task_pause"),
+            *super().get_urls(),
+        ]
+
+    # Who may do what
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tell that no row can be added: a task is enqueued."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell that no row can be changed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell that no row can be deleted: a task is discarded."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell whether the user may see tasks."""
+        return self._may(request, "view_task")
+
+    def _may(self, request: HttpRequest, permission: str) -> bool:
+        return bool(request.user.has_perm(f"django_spooler.{permission}"))
+
+    def _require(self, request: HttpRequest, *permissions: str) -> None:
+        if not all(self._may(request, name) for name in ("view_task", *permissions)):
+            raise PermissionDenied
+
+    # The list
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """Return the row that stands for a task, None where no task has this id."""
+        return Task(id=object_id) if _find(object_id) else None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the tasks that match, and do what was posted."""
+        self._require(request)
+        if request.method == "POST":
+            return self._act(request)
+        query = _query(request.GET)
+        number = _page_number(request.GET)
+        page = browse.browse(_spools(), query, number=number, size=PAGE_SIZE)
+        actions = {
+            name: action.label
+            for name, action in ACTIONS.items()
+            if self._may(request, action.permission) and set(action.states) & set(query.states)
+        }
+        return self._page(
+            request,
+            "change_list",
+            _("Tasks"),
+            page=page,
+            query=query,
+            actions=actions,
+            tabs=list(_tabs(request.GET)),
+            pages=_pages(request.GET, page, number),
+            total=_capped(page.total),
+            choices=_choices(request.GET),
+            sorts=_sorts(request.GET, query),
+            hidden={name: request.GET.get(name, "") for name in ("state", "o", "error")},
+        )
+
+    def _act(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether an action is meant, then do it."""
+        action = ACTIONS.get(request.POST.get("action", ""))
+        if action is None:
+            messages.warning(request, _("No action selected."))
+            return HttpResponseRedirect(request.get_full_path())
+        self._require(request, action.permission)
+        query = _query(request.GET)
+        across = request.POST.get("select_across") == "1"
+        chosen = request.POST.getlist("_selected_action")
+        if not chosen and not across:
+            messages.warning(request, _("Select tasks first: none has been changed."))
+            return HttpResponseRedirect(request.get_full_path())
+        if request.POST.get("post") != "yes":
+            return self._ask(request, action, query, chosen, across)
+        targets = (entry.id for _, entry in browse.matching(_spools(), query)) if across else chosen
+        try:
+            self._run(request, action, list(targets), across)
+        except SpoolerError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(request.get_full_path())
+
+    def _ask(
+        self, request: HttpRequest, action: Action, query: Query, chosen: list[str], across: bool
+    ) -> HttpResponse:
+        if across:
+            page = browse.browse(_spools(), query, number=1, size=PAGE_SIZE)
+            shown, total = page.entries, _capped(page.total)
+            is_exact = page.is_exact
+        else:
+            found = (_find(identifier) for identifier in chosen[:PAGE_SIZE])
+            shown = [entry for entry in found if entry]
+            total, is_exact = str(len(chosen)), True
+        return self._page(
+            request,
+            "confirm",
+            _("Are you sure?"),
+            action=action,
+            name=request.POST["action"],
+            chosen=chosen,
+            across=across,
+            shown=shown,
+            total=total,
+            is_exact=is_exact,
+        )
+
+    def _run(
+        self, request: HttpRequest, action: Action, identifiers: list[str], across: bool
+    ) -> None:
+        spools = _spools()
+        done = [identifier for identifier in identifiers if action.run(spools, identifier)]
+        self._log(request, action, done, across)
+        if done:
+            messages.success(
+                request,
+                ngettext("%(count)s task: %(done)s", "%(count)s tasks: %(done)s", len(done))
+                % {"count": f"{len(done):,}", "done": action.done},
+            )
+        if left := len(identifiers) - len(done):
+            messages.warning(
+                request,
+                ngettext(
+                    "%(count)s task was in no state for that any more.",
+                    "%(count)s tasks were in no state for that any more.",
+                    left,
+                )
+                % {"count": f"{left:,}"},
+            )
+
+    def _log(self, request: HttpRequest, action: Action, done: list[str], across: bool) -> None:
+        """Write who did what: a line for each selected task, one for all that matched."""
+        if across and done:
+            line = _("%(count)s tasks that matched %(query)s") % {
+                "count": len(done),
+                "query": request.GET.urlencode() or "*",
+            }
+            self._write_log(request, action.flag, action.done, [("", line)])
+        else:
+            self._write_log(request, action.flag, action.done, [(name, name) for name in done])
+
+    def _write_log(
+        self, request: HttpRequest, flag: int, text: Any, lines: Iterable[tuple[str, str]]
+    ) -> None:
+        kind = ContentType.objects.get_for_model(Task, for_concrete_model=False)
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=request.user.pk,  # type: ignore[misc]
+                content_type=kind,
+                object_id=identifier,
+                object_repr=line[:200],
+                action_flag=flag,
+                change_message=str(text),
+            )
+            for identifier, line in lines
+        )
+
+    # One task
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show everything about one task."""
+        self._require(request)
+        if request.method == "POST":
+            raise PermissionDenied
+        spools = _spools()
+        for spool in spools:
+            file = overview.find_file(spool, object_id, FIND_SECONDS)
+            if file and (entry := overview.entry_of(spool, file)):
+                status = overview.status(spool, served_directories()[spool.directory], most=COUNTED)
+                return self._page(
+                    request,
+                    "change_form",
+                    entry.task or _("Unreadable task"),
+                    entry=entry,
+                    waits=why_it_waits(spool, file, entry, status),
+                    detail=overview.detail(entry),
+                    actions={
+                        name: action.label
+                        for name, action in ACTIONS.items()
+                        if entry.state in action.states and self._may(request, action.permission)
+                    },
+                )
+        raise Http404(_("No task has the id %(id)s.") % {"id": object_id})
+
+    # All of it
+
+    def failures_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the failed tasks, grouped by task and class of error."""
+        self._require(request)
+        groups, read = browse.failures(_spools())
+        return self._page(
+            request,
+            "failures",
+            _("Failures"),
+            groups=[(group, _link(task=group.task or "", error=group.error)) for group in groups],
+            read=read,
+            may_retry=self._may(request, "retry_task"),
+            may_discard=self._may(request, "discard_task"),
+        )
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show each spool directory in figures, with its processes and what is wrong."""
+        self._require(request)
+        queues = served_directories()
+        return self._page(
+            request,
+            "overview",
+            _("Overview"),
+            directories=[
+                overview.status(spool, queues[spool.directory], most=COUNTED) for spool in _spools()
+            ],
+            most=COUNTED,
+            no_process=overview.NO_PROCESS,
+            may_pause=self._may(request, "pause_queue"),
+        )
+
+    def pause_view(self, request: HttpRequest) -> HttpResponse:
+        """Pause or resume one queue."""
+        self._require(request, "pause_queue")
+        queue = request.POST.get("queue", "")
+        if queue in {name for names in served_directories().values() for name in names}:
+            if request.POST.get("resume"):
+                operations.resume_queue(_spools(), queue, served_directories())
+                text = _("Resumed queue %(queue)s.")
+            else:
+                operations.pause(_spools(), queue, wait=False, timeout=None)
+                text = _("Paused queue %(queue)s.")
+            message = text % {"queue": queue}
+            self._write_log(request, CHANGE, message, [("", queue)])
+            messages.success(request, message)
+        return HttpResponseRedirect(reverse("admin:django_spooler_task_overview"))
+
+    def _page(
+        self, request: HttpRequest, template: str, title: str, /, **context: Any
+    ) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"admin/django_spooler/task/{template}.html",
+            {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context},
+        )
+
+
+def _spools() -> list[Spool]:
+    return [Spool(directory) for directory in served_directories()]
+
+
+def _find(identifier: str) -> Entry | None:
+    for spool in _spools():
+        if file := overview.find_file(spool, identifier, FIND_SECONDS):
+            return overview.entry_of(spool, file)
+    return None
+
+
+def _query(asked: QueryDict) -> Query:
+    """Return what an address asks for; what it cannot mean is passed over."""
+    state, age, sort = asked.get("state"), asked.get("age", ""), asked.get("o", "")
+    return Query(
+        state=state if state in STATES else None,
+        queue=asked.get("queue") or None,
+        task=asked.get("task", ""),
+        error=asked.get("error", ""),
+        text=asked.get("q", ""),
+        by_time=sort.lstrip("-") == "time",
+        backwards=sort.startswith("-"),
+        **(AGES[age][1] if age in AGES else {}),
+    )
+
+
+def _page_number(asked: QueryDict) -> int:
+    number = asked.get("p", "")
+    return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 8 else 1
+
+
+def _with(asked: QueryDict, **changes: str) -> str:
+    """Return the address of the list with some of what is asked for changed."""
+    changed = asked.copy()
+    for name in ("p", *changes):
+        changed.pop(name, None)
+    changed.update({name: value for name, value in changes.items() if value})
+    return f"?{changed.urlencode()}"
+
+
+def _link(**asked: str) -> str:
+    query = QueryDict(mutable=True)
+    query.update({"state": "failed", **{name: value for name, value in asked.items() if value}})
+    return f"{reverse('admin:django_spooler_task_changelist')}?{query.urlencode()}"
+
+
+LABELS = {
+    "": gettext_lazy("All"),
+    "ready": gettext_lazy("Ready"),
+    "running": gettext_lazy("Running"),
+    "scheduled": gettext_lazy("Scheduled"),
+    "failed": gettext_lazy("Failed"),
+}
+
+
+def _tabs(asked: QueryDict) -> Iterator[dict[str, Any]]:
+    counts = browse.tabs(_spools())
+    current = asked.get("state", "") if asked.get("state") in STATES else ""
+    for state, label in LABELS.items():
+        number = counts[state] if state else min(COUNTED, sum(counts.values()))
+        yield {
+            "label": label,
+            "count": _capped(number),
+            "link": _with(asked, state=state, error="", o=""),
+            "is_current": state == current,
+        }
+
+
+def _capped(number: int) -> str:
+    return f"{number:,}+" if number >= COUNTED else f"{number:,}"
+
+
+def _pages(asked: QueryDict, page: Page, number: int) -> dict[str, str]:
+    """Return the links to the pages before and after."""
+    links = {}
+    if number > 1:
+        links["previous"] = _with(asked, p=str(number - 1))
+    if len(page.entries) == PAGE_SIZE and (not page.is_exact or number * PAGE_SIZE < page.total):
+        links["next"] = _with(asked, p=str(number + 1))
+    return links
+
+
+def _choices(asked: QueryDict) -> list[dict[str, Any]]:
+    queues = sorted({queue for names in served_directories().values() for queue in names})
+    offered = [
+        ("queue", _("Queue"), [(queue, queue) for queue in queues]),
+        ("task", _("Task"), [(name, name) for name in task_names()]),
+        ("age", _("Age"), [(name, label) for name, (label, _) in AGES.items()]),
+    ]
+    return [
+        {"name": name, "label": label, "options": options, "value": asked.get(name, "")}
+        for name, label, options in offered
+    ]
+
+
+def _sorts(asked: QueryDict, query: Query) -> dict[str, str]:
+    """Return the links that sort by a column, or the other way round where that is done already."""
+    by = "time" if query.by_time else "order"
+    return {
+        name: _with(asked, o=f"-{name}" if by == name and not query.backwards else name)
+        for name in ("order", "time")
+    }

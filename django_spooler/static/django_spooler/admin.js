@@ -1,0 +1,63 @@
+"use strict";
+// The pages follow the queue: what is marked data-live is fetched again, while it can be seen.
+{
+  const PAUSE = 5000;
+  const button = document.getElementById("spooler-pause");
+  const said = document.getElementById("spooler-said");
+  let follows = true;
+  let isBusy = false;
+
+  function replace(old, fresh) {
+    if (!fresh) return false;
+    const chosen = new Set([...old.querySelectorAll("input:checked")].map((box) => box.id));
+    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const scrolled = old.querySelector(".results")?.scrollLeft ?? 0;
+    old.replaceChildren(...document.importNode(fresh, true).childNodes);
+    for (const box of old.querySelectorAll("input[type=checkbox]")) box.checked = chosen.has(box.id);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    const results = old.querySelector(".results");
+    if (results) results.scrollLeft = scrolled;
+    return true;
+  }
+
+  async function follow() {
+    if (!follows || isBusy || document.hidden) return;
+    isBusy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" } });
+      if (!answer.ok || answer.redirected) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      let isChanged = false;
+      for (const old of document.querySelectorAll("[data-live]")) {
+        const fresh = page.getElementById(old.id);
+        if (follows && fresh && fresh.textContent !== old.textContent) {
+          isChanged = replace(old, fresh) || isChanged;
+        }
+      }
+      if (isChanged && said) said.textContent = said.dataset.updated;
+    } catch {
+      // The site is away for a moment: the next look may find it back.
+    } finally {
+      isBusy = false;
+    }
+  }
+
+  if (document.querySelector("[data-live]")) {
+    setInterval(follow, PAUSE);
+    document.addEventListener("visibilitychange", follow);
+  }
+  if (button) {
+    const label = button.textContent;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      follows = !follows;
+      button.setAttribute("aria-pressed", String(!follows));
+      button.textContent = follows ? label : button.dataset.paused;
+      if (follows) follow();
+    });
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.id !== "spooler-all") return;
+    for (const box of document.querySelectorAll(".action-select")) box.checked = event.target.checked;
+  });
+}

@@ -1,0 +1,233 @@
+"""The admin's pages of the queue: what they show, to whom, and what they do."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from django_spooler import overview
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.place import Place
+
+from . import tasks_for_tests as tasks
+
+LIST = "/admin/django_spooler/task/"
+HOSTILE = '<script>alert("x")</script>'
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def spool(settings, tmp_path):
+    options = {"SPOOLERS": {"default": tmp_path}, "OUTSIDE_UWSGI": "spool"}
+    backend = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
+    # The tests' transaction is never committed.
+    settings.TASKS = {"default": {**backend, "OPTIONS": {**options, "ENQUEUE_ON_COMMIT": False}}}
+    return Spool(tmp_path)
+
+
+@pytest.fixture
+def log_in_with(client):
+    """Log in a staff user with these permissions only; "all" makes a superuser."""
+
+    def log_in_with(*permissions: str):
+        user = User.objects.create(
+            username="-".join(permissions) or "nobody",
+            is_staff=True,
+            is_superuser=permissions == ("all",),
+        )
+        user.user_permissions.set(
+            Permission.objects.filter(
+                content_type__app_label="django_spooler", codename__in=permissions
+            )
+        )
+        client.force_login(user)
+        return client
+
+    return log_in_with
+
+
+@pytest.fixture
+def failed(spool):
+    """Return the id of a failed task."""
+    tasks.fail_for_good.enqueue()
+    (entry,) = overview.entries(spool, "ready")
+    return spool.set_aside(
+        entry.file,
+        "ValueError: no use",
+        identifier=entry.id,
+        task=entry.task,
+        traceback="Traceback: no use",
+        place=Place.of(entry.queue, entry.priority),
+    )
+
+
+def states(spool):
+    return [state for state in overview.STATES for _ in overview.entries(spool, state)]
+
+
+def in_an_hour():
+    return timezone.now() + timedelta(hours=1)
+
+
+def post(client, action, *ids, state="", **more):
+    return client.post(
+        f"{LIST}?state={state}",
+        {"action": action, "_selected_action": ids, "post": "yes", **more},
+    )
+
+
+# Who may do what
+
+
+@pytest.mark.parametrize("page", ["", "overview/", "failures/", "{id}/change/"])
+def test_pages_need_the_permission_to_view(log_in_with, failed, page):
+    address = LIST + page.format(id=failed)
+    assert log_in_with().get(address).status_code == 403
+    assert log_in_with("view_task").get(address).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["add/", "{id}/delete/", "{id}/history/"])
+def test_pages_of_rows_give_nothing_away(log_in_with, failed, page):
+    assert log_in_with().get(LIST + page.format(id=failed)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("action", "permission"),
+    [
+        ("retry_selected", "retry_task"),
+        ("run_now_selected", "retry_task"),
+        ("discard_selected", "discard_task"),
+    ],
+)
+def test_actions_need_their_own_permission(log_in_with, spool, failed, action, permission):
+    others = {"view_task", "retry_task", "discard_task", "enqueue_task", "pause_queue"}
+    client = log_in_with(*(others - {permission}))
+    assert action not in client.get(f"{LIST}?state=failed").content.decode()
+    assert post(client, action, failed).status_code == 403
+    assert states(spool) == ["failed"]
+    assert not LogEntry.objects.exists()
+    assert post(log_in_with(permission), action, failed).status_code == 403  # sees no tasks
+    assert post(log_in_with("view_task", permission), action, failed).status_code == 302
+
+
+def test_pausing_needs_its_permission_and_a_post(log_in_with, spool):
+    view_only = log_in_with("view_task")
+    assert view_only.post(f"{LIST}pause/", {"queue": "default"}).status_code == 403
+    client = log_in_with("view_task", "pause_queue")
+    assert client.get(f"{LIST}pause/").status_code == 405
+    client.post(f"{LIST}pause/", {"queue": "default"})
+    assert spool.paused() == {"default"}
+    client.post(f"{LIST}pause/", {"queue": "default", "resume": "1"})
+    assert spool.paused() == set()
+    assert LogEntry.objects.count() == 2
+
+
+# What they do
+
+
+def test_actions_ask_first_and_say_how_many(log_in_with, spool, failed):
+    client = log_in_with("all")
+    asked = client.post(LIST, {"action": "discard_selected", "_selected_action": [failed]})
+    assert "This concerns 1 tasks." in asked.content.decode()
+    assert states(spool) == ["failed"]
+
+
+def test_retry_puts_a_failed_task_back_and_is_logged(log_in_with, spool, failed):
+    post(log_in_with("all"), "retry_selected", failed)
+    assert states(spool) == ["ready"]
+    (entry,) = LogEntry.objects.all()
+    assert (entry.object_id, entry.user.username) == (failed, "all")
+
+
+def test_discard_deletes_failed_waiting_and_scheduled_tasks(log_in_with, spool, failed):
+    ready = tasks.add.enqueue(1).id
+    scheduled = tasks.add.using(run_after=in_an_hour()).enqueue(2).id
+    post(log_in_with("all"), "discard_selected", failed, ready, scheduled)
+    assert states(spool) == []
+
+
+def test_run_now_makes_a_scheduled_task_ready_without_its_time(log_in_with, spool):
+    scheduled = tasks.add.using(run_after=in_an_hour()).enqueue(1).id
+    post(log_in_with("all"), "run_now_selected", scheduled)
+    (entry,) = overview.entries(spool, "ready")
+    assert (entry.id, entry.run_after, entry.args) == (scheduled, None, [1])
+    assert states(spool) == ["ready"]
+
+
+def test_run_now_from_the_command_line(spool):
+    scheduled = tasks.add.using(run_after=in_an_hour()).enqueue(1).id
+    call_command("spooler", "run-now", scheduled)
+    assert states(spool) == ["ready"]
+    with pytest.raises(CommandError, match=scheduled):
+        call_command("spooler", "run-now", scheduled)
+
+
+def test_everything_that_matches_can_be_selected_at_once(log_in_with, spool):
+    for value in range(3):
+        tasks.add.enqueue(value)
+    tasks.echo.enqueue()
+    client = log_in_with("all")
+    client.post(
+        f"{LIST}?state=ready&task={tasks.add.module_path}",
+        {"action": "discard_selected", "select_across": "1", "post": "yes"},
+    )
+    (left,) = overview.entries(spool, "ready")
+    assert left.task == tasks.echo.module_path
+    assert LogEntry.objects.get().object_repr.startswith("3 tasks")
+
+
+# What they show
+
+
+def test_list_has_tabs_search_and_pages(log_in_with, spool):
+    for value in range(101):
+        tasks.add.enqueue(f"number-{value}")
+    client = log_in_with("view_task")
+    first = client.get(f"{LIST}?state=ready").content.decode()
+    assert "number-0" in first and "number-100" not in first
+    second = client.get(f"{LIST}?state=ready&p=2").content.decode()
+    assert "number-100" in second
+    found = client.get(f"{LIST}?q=number-77").content.decode()
+    assert set(re.findall(r"number-\d+", found)) == {"number-77"}
+
+
+@pytest.mark.parametrize("query", ["state=x", "p=x", "p=99999999999", "o=---", "age=x", "queue=.."])
+def test_what_an_address_cannot_mean_breaks_nothing(log_in_with, spool, query):
+    assert log_in_with("view_task").get(f"{LIST}?{query}").status_code == 200
+
+
+def test_hostile_content_is_shown_as_text(log_in_with, spool):
+    tasks.echo.enqueue(HOSTILE, **{HOSTILE: HOSTILE})
+    waiting = next(overview.entries(spool, "ready")).id
+    spool.prepare()
+    foreign_path = spool.path("tmp", "foreign")
+    with open(foreign_path, "w") as file:
+        file.write(HOSTILE)
+    foreign = spool.set_aside(foreign_path, HOSTILE, task=HOSTILE, traceback=HOSTILE)
+    client = log_in_with("view_task")
+    for page in ("", f"?q={HOSTILE}", "failures/", f"{waiting}/change/", f"{foreign}/change/"):
+        shown = client.get(LIST + page).content.decode()
+        assert "<script>alert" not in shown
+        assert "&lt;script&gt;alert" in shown
+
+
+def test_detail_answers_why_a_task_waits(log_in_with, spool):
+    client = log_in_with("view_task")
+    low = tasks.add.using(priority=-5).enqueue(1).id
+
+    def detail(identifier):
+        return client.get(f"{LIST}{identifier}/change/").content.decode()
+
+    assert "no process serves this directory" in detail(low)
+    spool.pause("default")
+    assert "The queue default is paused." in detail(low)
+    later = tasks.add.using(run_after=in_an_hour()).enqueue(1).id
+    assert "It is scheduled for" in detail(later)
+
+
+def test_unknown_id_is_not_found(log_in_with, spool):
+    assert log_in_with("view_task").get(f"{LIST}nowhere/change/").status_code == 404
