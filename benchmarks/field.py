@@ -1,6 +1,6 @@
 """Who is measured, and how each is set up: the one place that knows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,33 +39,35 @@ class Peer:
 
 _MIGRATE = ("-m", "django", "migrate", "--verbosity=0")
 
+_OURS = Peer(
+    name="spooler",
+    title="django-spooler",
+    packages=("django-spooler", "uWSGI"),
+    module="spooler",
+    settings="spooler",
+    uwsgi_import="django_spooler.worker",
+    setup="as shipped: `uwsgi.ini` with one spooler process, `OPTIONS` with nothing but the directory",
+)
+_BARE = Peer(
+    name="uwsgidecorators",
+    title="uwsgidecorators",
+    packages=("uWSGI",),
+    module="uwsgidecorators",
+    settings="base",
+    uwsgi_import="benchmarks.peers.uwsgidecorators",
+    setup="the same `uwsgi.ini` but for the import; `@spool` with plain values, not pickled"
+    " arguments",
+)
+
 PEERS = (
-    Peer(
-        name="spooler",
-        title="django-spooler",
-        packages=("django-spooler", "uWSGI"),
-        module="spooler",
-        settings="spooler",
-        uwsgi_import="django_spooler.worker",
-        setup="as shipped: `uwsgi.ini` with one spooler process, `OPTIONS` with nothing but the"
-        " directory",
-    ),
-    Peer(
-        name="uwsgidecorators",
-        title="uwsgidecorators",
-        packages=("uWSGI",),
-        module="uwsgidecorators",
-        settings="base",
-        uwsgi_import="benchmarks.peers.uwsgidecorators",
-        setup="the same `uwsgi.ini` but for the import; `@spool` with plain values, not pickled"
-        " arguments",
-    ),
-    Peer(
+    _OURS,
+    _BARE,
+    replace(
+        _BARE,
         name="uwsgi-tasks",
         title="uwsgi-tasks",
         packages=("uwsgi-tasks", "uWSGI"),
         module="uwsgi_tasks",
-        settings="base",
         uwsgi_import="benchmarks.peers.uwsgi_tasks",
         setup="the same `uwsgi.ini` but for the import; the spooler executor",
     ),
@@ -147,15 +149,13 @@ PEERS = (
         ),
         setup="one worker that polls every 100 ms (its default: 1 s), persistent connections",
     ),
-    Peer(
+    replace(
+        _OURS,
         name="spooler-results",
         title="django-spooler with results, PostgreSQL",
         packages=("django-spooler", "psycopg"),
-        module="spooler",
-        settings="spooler",
         services=("postgresql",),
         prepare=_MIGRATE,
-        uwsgi_import="django_spooler.worker",
         options=(("RESULTS", "database"),),
         setup='as shipped, with `RESULTS = "database"`, persistent connections',
     ),

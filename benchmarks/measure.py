@@ -35,6 +35,8 @@ FIGURES = (
     Figure("busy p50", "start, busy, p50", "ms", False),
 )
 
+PICTURED = tuple(figure for figure in FIGURES if figure.name in ("enqueue", "run", "idle p50"))
+
 
 def measure(instance: Instance, size: int, patience: float) -> dict[str, float]:
     """Return the figures of one peer: ``size`` tasks wait, and no step takes much over ``patience``."""

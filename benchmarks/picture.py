@@ -10,10 +10,8 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from .measure import FIGURES, Figure
+from .measure import PICTURED, Figure
 from .report import median_of, number
-
-_SHOWN = ("enqueue", "run", "idle p50")
 
 _THEMES = {
     "light": {"paper": "#ffffff", "ink": "#1f2328", "faint": "#d1d9e0", "own": "#0969da"},
@@ -47,12 +45,11 @@ def _style(colours: dict[str, str]) -> dict[str, Any]:
 
 
 def _figure(run: dict[str, Any], colours: dict[str, str]) -> Any:
-    shown = [figure for figure in FIGURES if figure.name in _SHOWN]
     height = 1.2 + 0.32 * len(run["peers"])
     picture, axes = pyplot.subplots(
-        1, len(shown), sharey=True, figsize=(11, height), layout="constrained"
+        1, len(PICTURED), sharey=True, figsize=(11, height), layout="constrained"
     )
-    for axis, figure in zip(axes, shown, strict=True):
+    for axis, figure in zip(axes, PICTURED, strict=True):
         _panel(axis, figure, run["peers"], colours)
     axes[0].set_yticks(range(len(run["peers"])), [entry["title"] for entry in run["peers"]])
     axes[0].invert_yaxis()

@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.services import free_port, listens
 
 from .site.ledger import Ledger, read_ledger
 
@@ -201,7 +202,7 @@ class Server(Site):
 
     def start(self, port: int = 0) -> "Server":
         """Start uWSGI, on a given port or a free one, and wait until each spooler has a runner."""
-        self.port = port or _free_port()
+        self.port = port or free_port()
         offset = self.log.stat().st_size
         self.process = self.spawn(*self._command(), start_new_session=True)
         self.eventually(
@@ -212,7 +213,7 @@ class Server(Site):
             "the spoolers are spawned",
         )
         self.eventually(lambda: len(self.runners()) >= self._spoolers, "the runners are at work")
-        self.eventually(lambda: _listens(self.port), "the port is open")
+        self.eventually(lambda: listens(self.port), "the port is open")
         return self
 
     def _command(self) -> list[str]:
@@ -373,14 +374,3 @@ from tests.torture.site.tasks import *
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
