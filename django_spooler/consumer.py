@@ -95,7 +95,7 @@ def adopt(spool: Spool, path: str) -> None:
     """
     try:
         message, _ = read_settled(path, partial(read, signed=signatures_required()))
-        place = _checked_place(message)
+        place = _checked_place(message.queue, message.priority)
     except UnreadableTask as error:
         if isinstance(error, DamagedTask):
             raise
@@ -110,13 +110,14 @@ def adopt(spool: Spool, path: str) -> None:
         spool.make_ready(path, name, place)
 
 
-def _checked_place(message: Message) -> Place:
+@lru_cache(maxsize=1024)
+def _checked_place(queue: str, priority: int) -> Place:
     """Return the place a message asks for; it becomes a path, so nothing in it is believed."""
-    if problem := queue_problem(message.queue):
+    if problem := queue_problem(queue):
         raise DamagedTask(problem)
-    if not TASK_MIN_PRIORITY <= message.priority <= TASK_MAX_PRIORITY:
-        raise DamagedTask(f"priority {message.priority} is out of range")
-    return Place.of(message.queue, message.priority)
+    if not TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY:
+        raise DamagedTask(f"priority {priority} is out of range")
+    return Place.of(queue, priority)
 
 
 def _check_place(message: Message, place: Place) -> None:
@@ -124,7 +125,7 @@ def _check_place(message: Message, place: Place) -> None:
 
     No producer of ours makes one, and under SIGNED it would be a way to jump the queue.
     """
-    if place != (asked := _checked_place(message)):
+    if place != (asked := _checked_place(message.queue, message.priority)):
         raise UntrustedTask(
             f"it stands in queue {place.queue!r} at priority {place.priority}, and was written for"
             f" queue {asked.queue!r} at priority {asked.priority}"

@@ -50,8 +50,8 @@ class Claimed:
 @dataclass(slots=True)
 class _Level:
     number: int
-    directories: dict[str, str] = field(default_factory=dict)
-    """Path to queue."""
+    directories: dict[str, Place] = field(default_factory=dict)
+    """Path to place."""
     snapshot: list[tuple[str, str]] = field(default_factory=list)
     """(directory, name), the next one last."""
     stale: bool = True
@@ -116,7 +116,7 @@ class ReadyQueue:
             self._take_snapshot(level)
         while level.snapshot:
             directory, name = level.snapshot.pop()
-            place = Place(level.directories[directory], level.number)
+            place = level.directories[directory]
             target = f"{self._running}/{claimed_name(place, name)}"
             try:
                 os.rename(f"{directory}/{name}", target)
@@ -179,7 +179,8 @@ class ReadyQueue:
             self._watcher.watch_entries(directory)
         for queue in self._served_queues(names_in(ready)):
             for path, number in self._level_directories(os.path.join(ready, queue)):
-                found.setdefault(number, _Level(number)).directories[path] = queue
+                level = found.setdefault(number, _Level(number))
+                level.directories[path] = Place(queue, number)
         self._adopt(found)
 
     def _served_queues(self, names: list[str]) -> list[str]:
