@@ -86,9 +86,17 @@ def browse(spools: list[Spool], query: Query, *, number: int, size: int) -> Page
     """Return one page of the tasks that match, the first is number 1."""
     if query.needs_reading:
         return _search(spools, query, number, size)
-    wanted = islice(_files(spools, query), (number - 1) * size, number * size)
-    entries = [entry for entry in (entry_of(*found) for found in wanted) if entry]
-    total = _count(spools, query)
+    found = _files(spools, query)
+    wanted = list(islice(found, (number - 1) * size, number * size))
+    entries = [entry for entry in (entry_of(*place) for place in wanted) if entry]
+    if query.newer_than is query.older_than is None:
+        counts = (
+            count(spool, state, COUNTED, query.queue) for spool in spools for state in query.states
+        )
+        total = min(COUNTED, sum(counts))
+    else:
+        before = (number - 1) * size + len(wanted) if wanted else 0
+        total = before + sum(1 for _ in islice(found, max(0, COUNTED - before)))
     return Page(entries=entries, total=total, is_exact=total < COUNTED, read=None)
 
 
@@ -170,15 +178,6 @@ def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]
             ):
                 if query.may_match(file, now):
                     yield spool, file
-
-
-def _count(spools: list[Spool], query: Query) -> int:
-    if query.queue is None and query.newer_than is query.older_than is None:
-        return min(
-            COUNTED,
-            sum(count(spool, state, COUNTED) for spool in spools for state in query.states),
-        )
-    return sum(1 for _ in islice(_files(spools, query), COUNTED))
 
 
 def _told(entry: Entry) -> Iterator[object]:

@@ -18,7 +18,7 @@ from .redaction import redacted, redacting_tasks
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import is_gone, names_in, read_file
 from .spool.listing import STATES, TaskFile, count, files, near
-from .spool.names import TaskName, id_time
+from .spool.names import TaskName
 from .spool.process import RUNNER, Card, cards
 
 ALL = sys.maxsize
@@ -111,11 +111,14 @@ def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
         queues=queues,
         **{state: count(spool, state, most) for state in STATES},
         oldest_ready_age=_age(oldest),
-        paused=_paused(spool, queues),
-        processes=[
-            _process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER
-        ],
+        paused=paused(spool, queues),
+        processes=processes(spool),
     )
+
+
+def processes(spool: Spool) -> list[Process]:
+    """Return the living processes that run the directory's tasks."""
+    return [_process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER]
 
 
 def _age(oldest: TaskFile | None) -> float | None:
@@ -144,14 +147,13 @@ def find_file(spool: Spool, identifier: str, seconds: float | None = None) -> Ta
     """
     if spool.failed_entry(identifier):
         return TaskFile("failed", spool.path("failed", identifier), identifier, None)
-    until = None if seconds is None else time.monotonic() + seconds
-    moment = id_time(identifier) or time.time()
-    for state in ("running", "ready", "scheduled"):
-        for file in near(spool, state, moment):
-            if _identifier(file) == identifier:
-                return file
-            if until is not None and time.monotonic() > until:
-                return None
+    started = None
+    for file in near(spool, identifier):
+        started = started or time.monotonic()  # all were listed then
+        if _identifier(file) == identifier:
+            return file
+        if seconds is not None and time.monotonic() > started + seconds:
+            return None
     return None
 
 
@@ -191,7 +193,8 @@ def _identifier(file: TaskFile) -> str:
         return TaskName.parse(file.name).base
 
 
-def _paused(spool: Spool, queues: list[str]) -> list[str]:
+def paused(spool: Spool, queues: list[str]) -> list[str]:
+    """Return which of the directory's queues are paused."""
     marks = spool.paused()
     return sorted(queues if ALL_QUEUES in marks else marks)
 

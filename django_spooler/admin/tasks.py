@@ -27,7 +27,10 @@ from ..tasks import task_names
 from .waiting import why_it_waits
 
 PAGE_SIZE = 100
-FIND_SECONDS = 1.0
+LAST_PAGE = COUNTED // PAGE_SIZE
+"""What lies behind it is found by search and filters, or from the other end."""
+
+FIND_SECONDS = 0.1
 """Seconds a page looks for the task of an id."""
 
 AGES = {
@@ -43,8 +46,11 @@ class Action:
 
     permission: str
     flag: int
+    verb: Any
+    """As in "Retry"."""
+
     label: Any
-    """As in "Retry selected tasks"."""
+    """As in "Retry selected failed tasks"."""
 
     done: Any
     """What the log calls it."""
@@ -60,6 +66,7 @@ ACTIONS = {
     "retry_selected": Action(
         "retry_task",
         CHANGE,
+        gettext_lazy("Retry"),
         gettext_lazy("Retry selected failed tasks"),
         gettext_lazy("Retried."),
         operations.retry,
@@ -68,6 +75,7 @@ ACTIONS = {
     "run_now_selected": Action(
         "retry_task",
         CHANGE,
+        gettext_lazy("Run now"),
         gettext_lazy("Run selected scheduled tasks now"),
         gettext_lazy("Made to run now."),
         operations.run_now,
@@ -76,6 +84,7 @@ ACTIONS = {
     "discard_selected": Action(
         "discard_task",
         DELETION,
+        gettext_lazy("Discard"),
         gettext_lazy("Discard selected tasks"),
         gettext_lazy("Discarded."),
         operations.discard,
@@ -269,16 +278,15 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for spool in spools:
             file = overview.find_file(spool, object_id, FIND_SECONDS)
             if file and (entry := overview.entry_of(spool, file)):
-                status = overview.status(spool, served_directories()[spool.directory], most=COUNTED)
                 return self._page(
                     request,
                     "change_form",
                     entry.task or _("Unreadable task"),
                     entry=entry,
-                    waits=why_it_waits(spool, file, entry, status),
+                    waits=why_it_waits(spool, file, entry),
                     detail=overview.detail(entry),
                     actions={
-                        name: action.label
+                        name: action.verb
                         for name, action in ACTIONS.items()
                         if entry.state in action.states and self._may(request, action.permission)
                     },
@@ -372,7 +380,9 @@ def _query(asked: QueryDict) -> Query:
 
 def _page_number(asked: QueryDict) -> int:
     number = asked.get("p", "")
-    return max(1, int(number)) if number.isascii() and number.isdigit() and len(number) < 8 else 1
+    if not (number.isascii() and number.isdigit()) or len(number) > 7:
+        return 1
+    return min(max(1, int(number)), LAST_PAGE)
 
 
 def _with(asked: QueryDict, **changes: str) -> str:
@@ -421,7 +431,8 @@ def _pages(asked: QueryDict, page: Page, number: int) -> dict[str, str]:
     links = {}
     if number > 1:
         links["previous"] = _with(asked, p=str(number - 1))
-    if len(page.entries) == PAGE_SIZE and (not page.is_exact or number * PAGE_SIZE < page.total):
+    has_more = not page.is_exact or number * PAGE_SIZE < page.total
+    if number < LAST_PAGE and len(page.entries) == PAGE_SIZE and has_more:
         links["next"] = _with(asked, p=str(number + 1))
     return links
 

@@ -6,13 +6,14 @@ from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .. import overview
 from ..browse import COUNTED
-from ..overview import NO_PROCESS, Entry, Status
+from ..overview import NO_PROCESS, Entry
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile, ahead
 
 
-def why_it_waits(spool: Spool, file: TaskFile, entry: Entry, status: Status) -> str | None:
+def why_it_waits(spool: Spool, file: TaskFile, entry: Entry) -> str | None:
     """Return why the task does not run yet, None for one that does not wait."""
     if entry.state == "scheduled" and entry.due and entry.due > now():
         return _("It is scheduled for %(time)s, in %(pause)s.") % {
@@ -21,13 +22,14 @@ def why_it_waits(spool: Spool, file: TaskFile, entry: Entry, status: Status) -> 
         }
     if entry.state not in ("ready", "scheduled"):
         return None
-    if entry.queue in status.paused:
+    paused = set(overview.paused(spool, [entry.queue or ""]))
+    if entry.queue in paused:
         return _("The queue %(queue)s is paused.") % {"queue": entry.queue}
-    if not status.processes:
+    if not overview.processes(spool):
         return _("It waits since %(finding)s.") % {"finding": NO_PROCESS}
     if entry.state == "scheduled":
         return _("It is due, and made ready in a moment.")
-    number = ahead(spool, file, lambda queue: queue in status.paused, COUNTED)
+    number = ahead(spool, file, spool.paused().__contains__, COUNTED)
     if number == 0:
         return _("It is the next to run.")
     return ngettext(

@@ -39,9 +39,9 @@ class TaskFile:
         return order(self.name)[0] / 1e6
 
 
-def count(spool: Spool, state: str, most: int) -> int:
-    """Count the files of a state, and stop at ``most``."""
-    return sum(1 for _ in islice(_names(spool, state), most))
+def count(spool: Spool, state: str, most: int, queue: str | None = None) -> int:
+    """Count the files of a state, of one queue or all, and stop at ``most``."""
+    return sum(1 for _ in islice(_names(spool, state, queue), most))
 
 
 def files(
@@ -71,19 +71,22 @@ def files(
         yield from _in_order(state, pool, backwards)
 
 
-def near(spool: Spool, state: str, moment: float) -> Iterator[TaskFile]:
-    """Yield the files of a state, those made around ``moment`` first (seconds since the epoch)."""
-    if state == "running":
-        yield from _running(spool, None)
-        return
+def near(spool: Spool, identifier: str) -> Iterator[TaskFile]:
+    """Yield every file that has not failed, those first that were made when this id was made.
+
+    The id of what is no task is its file's name.
+    """
+    moment = id_time(identifier) or order(identifier)[0] / 1e6
+    yield from _running(spool, None)
     found = [
-        (_distance(name, moment), name, directory, place)
+        (_distance(name, moment), name, directory, place, state)
+        for state in ("ready", "scheduled")
         for place, directory in _directories(spool, state, None)
         for name in names_if_open(directory)
     ]
     heapq.heapify(found)
     while found:
-        _, name, directory, place = heapq.heappop(found)
+        _, name, directory, place, state = heapq.heappop(found)
         yield TaskFile(state, os.path.join(directory, name), name, place)
 
 
@@ -103,13 +106,13 @@ def ahead(spool: Spool, file: TaskFile, paused: Callable[[str], bool], most: int
     return found
 
 
-def _names(spool: Spool, state: str) -> Iterator[str]:
+def _names(spool: Spool, state: str, queue: str | None) -> Iterator[str]:
     """Yield the names of a state's files as the directories give them."""
     if state == "failed":
         return _scan(spool.path("failed"))
     if state == "running":
-        return (file.name for file in _running(spool, None))
-    return chain.from_iterable(_scan(path) for _, path in _directories(spool, state, None))
+        return (file.name for file in _running(spool, queue))
+    return chain.from_iterable(_scan(path) for _, path in _directories(spool, state, queue))
 
 
 def _scan(directory: str) -> Iterator[str]:

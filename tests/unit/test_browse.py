@@ -116,7 +116,7 @@ def test_task_among_many_is_found_without_reading_them_all(spool):
     ids = [tasks.add.enqueue(value).id for value in range(50)]
     time.sleep(0.002)  # so that another millisecond begins
     last = tasks.add.enqueue(50).id
-    assert overview.find_file(spool, last, seconds=0).state == "ready"
+    assert overview.find_file(spool, last, seconds=0.05).state == "ready"
     assert overview.find(spool, ids[20]).args == [20]
     assert overview.find(spool, "0" * 32) is None
 

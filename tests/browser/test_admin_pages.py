@@ -1,0 +1,99 @@
+"""The admin's pages of the queue in a real browser."""
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+LIST = "/admin/django_spooler/task/"
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+
+
+@pytest.fixture
+def open_admin(demo, open_page):
+    """Open a page of the admin as its superuser."""
+
+    def open_admin(path: str, **context) -> Page:
+        page = open_page(f"/admin/login/?next={path}", **context)
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(demo.password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("link", name="Overview")).to_be_visible()
+        return page
+
+    return open_admin
+
+
+@pytest.fixture
+def failed(open_page):
+    """Let a task fail for good."""
+    page = open_page("/queue/")
+    page.get_by_role("button", name="Fail on purpose").click()
+    page.get_by_role("button", name="In fifteen seconds").click()
+    expect(page.locator("#section-failed")).to_contain_text("RuntimeError", timeout=20_000)
+
+
+def keep_picture(page: Page, name: str) -> None:
+    """Keep a picture where one is wanted: PICTURES names the directory."""
+    if directory := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
+
+
+def assert_fits_and_is_accessible(page: Page) -> None:
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_pages_fit_and_are_accessible_in_every_look(open_admin, failed, look):
+    page = open_admin(f"{LIST}?state=failed", **LOOKS[look])
+    page.get_by_role("button", name="Stop following").click()
+    expect(page.get_by_role("button", name="Follow again")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    keep_picture(page, f"list-{look}")
+    assert_fits_and_is_accessible(page)
+    page.locator("#result_list tbody th a").first.click()
+    expect(page.get_by_text("Traceback (most recent call last)").first).to_be_visible()
+    keep_picture(page, f"detail-{look}")
+    assert_fits_and_is_accessible(page)
+    for name in ("Failures", "Overview"):
+        page.get_by_role("link", name=name).first.click()
+        expect(page).to_have_title(f"{name} | Django site admin")
+        keep_picture(page, f"{name.lower()}-{look}")
+        assert_fits_and_is_accessible(page)
+
+
+def test_list_follows_the_queue_and_keeps_what_is_selected(open_admin, failed, open_page):
+    page = open_admin(f"{LIST}?state=failed")
+    page.evaluate("window.notReloaded = true")
+    box = page.locator(".action-select").first
+    box.check()
+    box.focus()
+    before = page.locator(".action-select").count()
+    other = open_page("/queue/")
+    other.get_by_role("button", name="Fail on purpose").click()
+    expect(page.locator(".action-select")).not_to_have_count(before, timeout=20_000)
+    selected = page.locator(".action-select:checked")
+    expect(selected).to_have_count(1)
+    expect(selected).to_be_focused()
+    expect(page.get_by_role("status")).to_have_text("The list has changed.")
+    assert page.evaluate("window.notReloaded")
+
+
+def test_selected_task_is_discarded_after_a_question(open_admin, failed):
+    page = open_admin(f"{LIST}?state=failed")
+    page.locator(".action-select").first.check()
+    page.get_by_label("Action:").select_option(label="Discard selected tasks")
+    page.get_by_role("button", name="Go").click()
+    expect(page.get_by_text("This concerns 1 tasks.")).to_be_visible()
+    page.get_by_role("button", name="Yes, I’m sure").click()
+    expect(page.get_by_text("1 task: Discarded.")).to_be_visible()
