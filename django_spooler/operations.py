@@ -6,10 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from .backends import signatures_required
 from .envelope import read
-from .exceptions import SpoolerError
+from .exceptions import SpoolerError, UnreadableTask
 from .executors.base import MARK
 from .message import encode, encode_attempt
 from .overview import find_file
@@ -156,6 +157,20 @@ def _run_now(spool: Spool, file: TaskFile) -> bool:
     content = packet.encode(MARK, line + b"".join(map(encode_attempt, journal)))
     ready = replace(TaskName.parse(file.name), ready_at=time.time_ns() // 1000)
     return spool.rewrite(file.path, content, ready, file.place, message.id, message.task)
+
+
+def failed_call(
+    spools: list[Spool], identifier: str, task: str
+) -> tuple[list[Any], dict[str, Any]] | None:
+    """Return the arguments of a failed call of a task as they are, None where there is none."""
+    for spool in spools:
+        if found := spool.failed_entry(identifier):
+            try:
+                message, _ = read(found[0], signed=signatures_required())
+            except (UnreadableTask, OSError):
+                return None
+            return (message.args, message.kwargs) if message.task == task else None
+    return None
 
 
 def resume_queue(spools: list[Spool], queue: str, queues: dict[str, list[str]]) -> None:

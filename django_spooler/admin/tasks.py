@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
@@ -18,12 +21,14 @@ from django.views.decorators.http import require_POST
 from .. import browse, operations, overview
 from ..backends import served_directories
 from ..browse import COUNTED, Page, Query
+from ..compat import AnyTask
 from ..exceptions import SpoolerError
 from ..models import Task
 from ..overview import Entry
 from ..spool.directory import Spool
 from ..spool.listing import STATES
-from ..tasks import task_names
+from ..tasks import find_task, task_names
+from .forms import CallForm
 from .waiting import why_it_waits
 
 PAGE_SIZE = 100
@@ -102,6 +107,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [
             path("overview/", wrap(self.overview_view), name="django_spooler_task_overview"),
             path("failures/", wrap(self.failures_view), name="django_spooler_task_failures"),
+            path("enqueue/", wrap(self.enqueue_view), name="django_spooler_task_enqueue"),
             path("pause/", wrap(require_POST(self.pause_view)), name="django_spooler_task_pause"),
             *super().get_urls(),
         ]
@@ -285,6 +291,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     entry=entry,
                     waits=why_it_waits(spool, file, entry),
                     detail=overview.detail(entry),
+                    change_link=self._change_link(request, entry),
                     actions={
                         name: action.verb
                         for name, action in ACTIONS.items()
@@ -292,6 +299,13 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     },
                 )
         raise Http404(_("No task has the id %(id)s.") % {"id": object_id})
+
+    def _change_link(self, request: HttpRequest, entry: Entry) -> str | None:
+        may = self._may(request, "enqueue_task") and self._may(request, "retry_task")
+        if not may or entry.state != "failed" or find_task(entry.task or "") is None:
+            return None
+        asked = urlencode({"task": entry.task, "from": entry.id})
+        return f"{reverse('admin:django_spooler_task_enqueue')}?{asked}"
 
     # All of it
 
@@ -325,6 +339,49 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             may_pause=self._may(request, "pause_queue"),
         )
 
+    def enqueue_view(self, request: HttpRequest) -> HttpResponse:
+        """Enqueue a call by hand; with ``from``, instead of a failed one."""
+        identifier = request.GET.get("from", "")
+        self._require(request, "enqueue_task", *(["retry_task"] if identifier else []))
+        task = find_task(request.GET.get("task", ""))
+        if task is None:
+            return self._page(request, "enqueue", _("Enqueue"), names=task_names())
+        call = operations.failed_call(_spools(), identifier, task.module_path)
+        if identifier and call is None:
+            raise Http404(_("No task has the id %(id)s.") % {"id": identifier})
+        form = CallForm(task, request.POST or None, call=call or ((), {}))
+        if form.is_valid():
+            try:
+                queued = self._enqueue(request, task, form)
+            except (SpoolerError, ValueError) as error:
+                form.add_error(None, str(error))
+            else:
+                if identifier:
+                    operations.discard(_spools(), identifier)
+                return HttpResponseRedirect(
+                    reverse("admin:django_spooler_task_changelist") + f"?q={queued}"
+                )
+        return self._page(
+            request,
+            "enqueue",
+            _("Enqueue"),
+            form=form,
+            name=task.module_path,
+            original=identifier,
+        )
+
+    def _enqueue(self, request: HttpRequest, task: AnyTask, form: CallForm) -> str:
+        args, kwargs = form.call()
+        delay = form.cleaned_data["delay"]
+        chosen = task.using(
+            priority=form.cleaned_data["priority"],
+            run_after=None if delay is None else timezone.now() + timedelta(seconds=delay),
+        )
+        identifier: str = chosen.enqueue(*args, **kwargs).id
+        self._write_log(request, ADDITION, _("Enqueued."), [(identifier, identifier)])
+        messages.success(request, _("Enqueued %(id)s.") % {"id": identifier})
+        return identifier
+
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause or resume one queue."""
         self._require(request, "pause_queue")
@@ -348,7 +405,13 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(
             request,
             f"admin/django_spooler/task/{template}.html",
-            {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context},
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": title,
+                "may_enqueue": self._may(request, "enqueue_task"),
+                **context,
+            },
         )
 
 

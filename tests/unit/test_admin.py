@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_spooler import overview
+from django_spooler.envelope import read
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 
@@ -231,3 +232,37 @@ def test_detail_answers_why_a_task_waits(log_in_with, spool):
 
 def test_unknown_id_is_not_found(log_in_with, spool):
     assert log_in_with("view_task").get(f"{LIST}nowhere/change/").status_code == 404
+
+
+# By hand
+
+
+def test_enqueueing_by_hand_checks_permission_and_signature(log_in_with, spool):
+    address = f"{LIST}enqueue/?task={tasks.add.module_path}"
+    call = {"priority": "3", "parameter-a": "1", "parameter-b": ""}
+    assert log_in_with("view_task").post(address, call).status_code == 403
+    client = log_in_with("view_task", "enqueue_task")
+    assert "This is not JSON" in client.post(address, {**call, "parameter-a": "{"}).content.decode()
+    assert "This field is required" in client.post(address, {"priority": "0"}).content.decode()
+    assert states(spool) == []
+    client.post(address, call)
+    (entry,) = overview.entries(spool, "ready")
+    assert (entry.args, entry.kwargs, entry.priority) == ([1], {}, 3)
+    assert LogEntry.objects.get().object_id == entry.id
+
+
+def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(log_in_with, spool):
+    tasks.log_in.enqueue("eve", "tiger", host="old")
+    (entry,) = overview.entries(spool, "ready")
+    place = Place.of(entry.queue, entry.priority)
+    spool.set_aside(entry.file, "no", identifier=entry.id, task=entry.task, place=place)
+    address = f"{LIST}enqueue/?task={tasks.log_in.module_path}&from={entry.id}"
+    assert log_in_with("view_task", "enqueue_task").get(address).status_code == 403
+    client = log_in_with("view_task", "enqueue_task", "retry_task")
+    assert "tiger" not in client.get(address).content.decode()
+    call = {"user": '"eve"', "password": '"********"', "host": '"new"'}
+    client.post(address, {"priority": "0", **{f"parameter-{key}": call[key] for key in call}})
+    assert states(spool) == ["ready"]
+    (changed,) = overview.entries(spool, "ready")
+    message, _ = read(changed.file, signed=False)
+    assert (message.args, message.kwargs) == (["eve", "tiger"], {"host": "new"})
