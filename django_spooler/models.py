@@ -65,10 +65,10 @@ class Task(models.Model):
         verbose_name_plural = _("tasks")
         default_permissions = ("view",)
         permissions = [
-            ("retry_task", _("Can retry tasks and run scheduled ones now")),
-            ("discard_task", _("Can discard tasks")),
-            ("enqueue_task", _("Can enqueue tasks")),
-            ("pause_queue", _("Can pause and resume queues")),
+            ("retry_task", "Can retry tasks and run scheduled ones now"),
+            ("discard_task", "Can discard tasks"),
+            ("enqueue_task", "Can enqueue tasks"),
+            ("pause_queue", "Can pause and resume queues"),
         ]
 
     def __str__(self) -> str:

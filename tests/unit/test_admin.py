@@ -1,14 +1,17 @@
 """The admin's pages of the queue: what they show, to whom, and what they do."""
 
+import gettext
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.utils import timezone
+from django.utils import timezone, translation
 
+import django_spooler
 from django_spooler import overview
 from django_spooler.envelope import read
 from django_spooler.spool.directory import Spool
@@ -266,3 +269,35 @@ def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(log_in_wit
     (changed,) = overview.entries(spool, "ready")
     message, _ = read(changed.file, signed=False)
     assert (message.args, message.kwargs) == (["eve", "tiger"], {"host": "new"})
+
+
+# In other languages
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("zh-hans", "任务"), ("de", "Aufgaben"), ("en", "Tasks")]
+)
+def test_pages_speak_the_languages_of_the_catalogues(log_in_with, spool, settings, language, title):
+    settings.LANGUAGE_CODE = language
+    with translation.override(language):
+        shown = log_in_with("view_task").get(LIST).content.decode()
+    assert f"<h1>{title}</h1>" in shown
+
+
+@pytest.mark.parametrize("language", ["de", "zh_Hans"])
+def test_catalogue_translates_everything_that_is_marked(language):
+    directory = Path(django_spooler.__file__).parent / "locale" / language / "LC_MESSAGES"
+    source = (directory / "django.po").read_text()
+    assert not re.findall(r'^msgstr(?:\[\d\])? ""\n(?!")', source, re.MULTILINE)
+    with (directory / "django.mo").open("rb") as file:
+        known = gettext.GNUTranslations(file)._catalog
+    package = Path(django_spooler.__file__).parent
+    for template in package.rglob("*.html"):
+        for text in re.findall(r"""translate (["'])(.+?)\1 %""", template.read_text()):
+            assert text[1] in known, template
+
+
+def test_numbers_are_put_in_words_in_chinese_too():
+    with translation.override("zh-hans"):
+        text = translation.ngettext("%(count)s task: %(done)s", "%(count)s tasks: %(done)s", 2)
+    assert text == "%(count)s 个任务：%(done)s"
