@@ -96,6 +96,15 @@ class Options:
     FAILED_MAX_COUNT: int | None = None
     """Number of failed tasks kept in each directory, the newest; None keeps all."""
 
+    ADMIN_SITE: str | None = None
+    """The dotted path of the AdminSite that shows the queue; None is the default one."""
+
+    ADMIN_BASE: str | None = None
+    """The dotted path of the ModelAdmin the queue's pages extend, as ``"unfold.admin.ModelAdmin"``.
+
+    None is Django's.
+    """
+
     @classmethod
     def from_settings(cls, raw: Mapping[str, Any]) -> "Options":
         """Return the checked options.
@@ -219,6 +228,12 @@ def _one_of(*choices: object) -> Any:
     return check
 
 
+def _dotted_path(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and all(map(str.isidentifier, value.split(".")))):
+        return None
+    return "it must be a dotted path, as in 'mysite.admin.site', or None"
+
+
 def _mapping(value: object) -> str | None:
     if isinstance(value, Mapping):
         return None
@@ -241,6 +256,8 @@ _CHECKS = {
     "FSYNC": _boolean,
     "FAILED_MAX_AGE": optional_seconds_problem,
     "FAILED_MAX_COUNT": optional_count_problem,
+    "ADMIN_SITE": _dotted_path,
+    "ADMIN_BASE": _dotted_path,
 }
 
 

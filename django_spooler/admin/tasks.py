@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from .. import browse, operations, overview
 from ..backends import served_directories
-from ..browse import COUNTED, Page, Query
+from ..browse import COUNTED, Group, Page, Query
 from ..compat import AnyTask
 from ..exceptions import SpoolerError
 from ..models import Task
@@ -305,7 +305,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not may or entry.state != "failed" or find_task(entry.task or "") is None:
             return None
         asked = urlencode({"task": entry.task, "from": entry.id})
-        return f"{reverse('admin:django_spooler_task_enqueue')}?{asked}"
+        return f"{self._address('enqueue')}?{asked}"
 
     # All of it
 
@@ -317,7 +317,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request,
             "failures",
             _("Failures"),
-            groups=[(group, _link(task=group.task or "", error=group.error)) for group in groups],
+            groups=[(group, self._group_link(group)) for group in groups],
             read=read,
             may_retry=self._may(request, "retry_task"),
             may_discard=self._may(request, "discard_task"),
@@ -358,9 +358,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             else:
                 if identifier:
                     operations.discard(_spools(), identifier)
-                return HttpResponseRedirect(
-                    reverse("admin:django_spooler_task_changelist") + f"?q={queued}"
-                )
+                return HttpResponseRedirect(f"{self._address('changelist')}?q={queued}")
         return self._page(
             request,
             "enqueue",
@@ -396,7 +394,14 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             message = text % {"queue": queue}
             self._write_log(request, CHANGE, message, [("", queue)])
             messages.success(request, message)
-        return HttpResponseRedirect(reverse("admin:django_spooler_task_overview"))
+        return HttpResponseRedirect(self._address("overview"))
+
+    def _address(self, page: str) -> str:
+        return reverse(f"admin:django_spooler_task_{page}", current_app=self.admin_site.name)
+
+    def _group_link(self, group: Group) -> str:
+        asked = {"state": "failed", "task": group.task or "", "error": group.error}
+        return f"{self._address('changelist')}?{urlencode(asked)}"
 
     def _page(
         self, request: HttpRequest, template: str, title: str, /, **context: Any
@@ -455,12 +460,6 @@ def _with(asked: QueryDict, **changes: str) -> str:
         changed.pop(name, None)
     changed.update({name: value for name, value in changes.items() if value})
     return f"?{changed.urlencode()}"
-
-
-def _link(**asked: str) -> str:
-    query = QueryDict(mutable=True)
-    query.update({"state": "failed", **{name: value for name, value in asked.items() if value}})
-    return f"{reverse('admin:django_spooler_task_changelist')}?{query.urlencode()}"
 
 
 LABELS = {

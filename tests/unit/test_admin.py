@@ -4,16 +4,22 @@ import gettext
 import re
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django.urls import path
 from django.utils import timezone, translation
 
 import django_spooler
 from django_spooler import overview
+from django_spooler.admin import register
 from django_spooler.envelope import read
+from django_spooler.models import Task
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 
@@ -301,3 +307,26 @@ def test_numbers_are_put_in_words_in_chinese_too():
     with translation.override("zh-hans"):
         text = translation.ngettext("%(count)s task: %(done)s", "%(count)s tasks: %(done)s", 2)
     assert text == "%(count)s 个任务：%(done)s"
+
+
+# Other sites and themes
+
+
+class Themed(ModelAdmin):
+    """Stands for a theme's."""
+
+
+office = AdminSite(name="office")
+
+
+def test_pages_stand_in_the_site_and_extend_the_theme_that_is_set(log_in_with, spool, settings):
+    chosen = {"ADMIN_SITE": f"{__name__}.office", "ADMIN_BASE": f"{__name__}.Themed"}
+    entry = settings.TASKS["default"]
+    settings.TASKS = {"default": {**entry, "OPTIONS": {**entry["OPTIONS"], **chosen}}}
+    register()
+    assert isinstance(office._registry[Task], Themed)
+    urls = ModuleType("urls_of_the_office")
+    urls.urlpatterns = [path("office/", office.urls)]
+    with override_settings(ROOT_URLCONF=urls):
+        shown = log_in_with("all").get("/office/django_spooler/task/").content.decode()
+    assert "/office/django_spooler/task/failures/" in shown
