@@ -135,9 +135,9 @@ def discard(spools: list[Spool], identifier: str) -> bool:
 
 
 def run_now(spools: list[Spool], identifier: str) -> bool:
-    """Let a scheduled task run at once; False where none has the id.
+    """Let a scheduled task run at once; False where none that can be run has the id.
 
-    Raise UnreadableTask for what is no task, SpoolUnavailable where the directory refuses it.
+    Raise SpoolUnavailable where the directory does not allow it.
     """
     for spool in spools:
         file = find_file(spool, identifier)
@@ -151,7 +151,7 @@ def _run_now(spool: Spool, file: TaskFile) -> bool:
     assert file.place
     try:
         message, journal = read(file.path, signed=signatures_required())
-    except FileNotFoundError:
+    except (UnreadableTask, FileNotFoundError):
         return False
     line = encode(replace(message, run_after=None), signed=signatures_required())
     content = packet.encode(MARK, line + b"".join(map(encode_attempt, journal)))

@@ -128,3 +128,17 @@ def test_task_that_was_made_to_run_now_runs(spool):
     run_all(spool)
     assert tasks.calls == [(1, 0)]
     assert not any(list(overview.entries(spool, state)) for state in overview.STATES)
+
+
+def test_only_what_is_signed_is_signed_anew_when_it_is_made_to_run_now(spool, settings):
+    later = timezone.now() + timedelta(hours=1)
+    forged = tasks.add.using(run_after=later).enqueue(1).id
+    entry = settings.TASKS["default"]
+    settings.TASKS = {"default": {**entry, "OPTIONS": {**entry["OPTIONS"], "SIGNED": True}}}
+    sound = tasks.add.using(run_after=later).enqueue(2).id
+    assert not operations.run_now([spool], forged)
+    assert operations.run_now([spool], sound)
+    assert [entry.id for entry in overview.entries(spool, "scheduled")] == [forged]
+    tasks.calls.clear()
+    run_all(spool)
+    assert tasks.calls == [(2, 0)]
