@@ -87,15 +87,17 @@ def browse(spools: list[Spool], query: Query, *, number: int, size: int) -> Page
     if query.needs_reading:
         return _search(spools, query, number, size)
     found = _files(spools, query)
-    wanted = list(islice(found, (number - 1) * size, number * size))
-    entries = [entry for entry in (entry_of(*place) for place in wanted) if entry]
+    before = sum(1 for _ in islice(found, (number - 1) * size))
+    # Those a spooler took since they were listed leave their place to the next.
+    existing = (entry for entry in (entry_of(*place) for place in found) if entry)
+    entries = list(islice(existing, size))
     if query.newer_than is query.older_than is None:
         counts = (
             count(spool, state, COUNTED, query.queue) for spool in spools for state in query.states
         )
         total = min(COUNTED, sum(counts))
     else:
-        before = (number - 1) * size + len(wanted) if wanted else 0
+        before += len(entries)
         total = before + sum(1 for _ in islice(found, max(0, COUNTED - before)))
     return Page(entries=entries, total=total, is_exact=total < COUNTED, read=None)
 

@@ -77,7 +77,6 @@ def near(spool: Spool, identifier: str) -> Iterator[TaskFile]:
     The id of what is no task is its file's name.
     """
     moment = id_time(identifier) or order(identifier)[0] / 1e6
-    yield from _running(spool, None)
     found = [
         (_distance(name, moment), name, directory, place, state)
         for state in ("ready", "scheduled")
@@ -85,6 +84,7 @@ def near(spool: Spool, identifier: str) -> Iterator[TaskFile]:
         for name in names_if_open(directory)
     ]
     heapq.heapify(found)
+    yield from _running(spool, None)  # last listed: a claim takes a file there
     while found:
         _, name, directory, place, state = heapq.heappop(found)
         yield TaskFile(state, os.path.join(directory, name), name, place)

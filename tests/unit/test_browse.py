@@ -142,3 +142,18 @@ def test_only_what_is_signed_is_signed_anew_when_it_is_made_to_run_now(spool, se
     tasks.calls.clear()
     run_all(spool)
     assert tasks.calls == [(2, 0)]
+
+
+def test_page_is_full_though_tasks_were_taken_since_they_were_listed(spool, monkeypatch):
+    for value in range(4):
+        tasks.add.enqueue(value)
+    listed = browse.files
+
+    def files(*args, **options):
+        found = list(listed(*args, **options))
+        for file in found[:2]:
+            spool.discard_waiting(file.path)
+        yield from found
+
+    monkeypatch.setattr(browse, "files", files)
+    assert first_arguments(shown(spool, Query(state="ready"), size=2)) == [2, 3]
