@@ -63,7 +63,7 @@ class Options:
     """Seconds a timed out task has to end before its process is killed."""
 
     STOP_GRACE: float = 60.0
-    """Seconds a running task has to end after its spooler was stopped or reloaded.
+    """Seconds a running task has to end after its server was stopped or reloaded.
 
     One that is cut then runs again later, and has used up no attempt.
     """

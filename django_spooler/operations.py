@@ -52,8 +52,9 @@ def resume(spools: list[Spool], queue: str | None) -> None:
 def reload(spools: list[Spool], *, timeout: float | None) -> int:
     """Let the supervisors on this host finish, leave and come back; return how many did.
 
-    Each gets SIGHUP; its server starts it again. ``timeout`` is in seconds. Raise SpoolerError
-    where one may not be signalled, or is not back in time.
+    Each gets SIGHUP; its server starts it again. No task is cut, however long it takes.
+    ``timeout`` is in seconds. Raise SpoolerError where one may not be signalled, or is not back in
+    time; it still comes back once its task has ended.
     """
     before = [(spool, card) for spool in spools for card in _supervisors(spool)]
     for _, card in before:
@@ -67,7 +68,8 @@ def reload(spools: list[Spool], *, timeout: float | None) -> int:
             for spool in spools
         ),
         timeout,
-        "Not all spoolers are back yet. See: python manage.py spooler status",
+        "Not all spoolers are back yet: those that still run a task leave after it. See: python"
+        " manage.py spooler status",
     )
     return len(before)
 

@@ -200,9 +200,10 @@ class Runner:
         self._consumer.descriptors.keep_back()
 
     def _listen(self) -> None:
-        """Hear the signals that mean to leave after the task. A lost parent is one of them.
+        """Hear the signals that mean to leave after the task, which HUP gives all the time it takes.
 
-        INT is another: a Ctrl-C reaches every process of the terminal, and shall cut nothing.
+        TERM is sent for a lost parent too, and INT reaches every process of a terminal at a Ctrl-C:
+        they shall cut nothing either, but wait no longer than the grace.
         """
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
@@ -225,6 +226,7 @@ class Runner:
             self._leaving = True
             context.note_stop()
             say_leaving(self._last_words)
+        if signum != signal.SIGHUP:
             end_within(self._stop_grace, self._last_words)
 
     def _is_to_leave(self) -> bool:

@@ -46,6 +46,8 @@ class _Child:
     name: str
     descriptor: int | None
     """Readable once the process has ended, where the system has such descriptors."""
+    was_told: bool = False
+    """To leave."""
     kill_at: float = float("inf")
     """Seconds of ``time.monotonic``."""
 
@@ -116,12 +118,15 @@ class Supervisor:
         except (OSError, SpoolerError):
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
+    def finish(self) -> None:
+        """Tell the runners to end after their task, however long it takes."""
+        self._tell_to_leave(signal.SIGHUP)
+
     def leave(self) -> None:
         """Tell the runners to end after their task; what outlasts the grace is killed."""
-        self._leaving = True
+        self._tell_to_leave(signal.SIGTERM)
         for child in self._children:
             child.kill_at = time.monotonic() + self._options.STOP_GRACE + _MERCY
-            _send(child.pid, signal.SIGTERM)
 
     def leave_at_once(self) -> None:
         """Kill the runners; their tasks run again, with no attempt used up."""
@@ -132,6 +137,12 @@ class Supervisor:
     def close(self) -> None:
         """Give the card back; all runners have ended."""
         self._card.leave()
+
+    def _tell_to_leave(self, signum: int) -> None:
+        self._leaving = True
+        for child in self._children:
+            child.was_told = True
+            _send(child.pid, signum)
 
     def _sweep(self) -> None:
         self._card.keep()
@@ -197,9 +208,8 @@ class Supervisor:
         if child.descriptor is not None:
             os.close(child.descriptor)
         words = last_words(self._spool, child.name)
-        was_told = child.kill_at < float("inf")
         has_left_a_task = bool(names_in(self._spool.path("running", child.name)))
-        in_good_order = was_told or words.was_leaving or (status == 0 and not has_left_a_task)
+        in_good_order = child.was_told or words.was_leaving or (status == 0 and not has_left_a_task)
         death = None if in_good_order else _death(status, words)
         if death is not None:
             logger.error(

@@ -58,11 +58,11 @@ def kill_after(seconds: float | None, trace: IO[Any]) -> Iterator[None]:
 
 
 def end_within(seconds: float, trace: IO[Any]) -> None:
-    """End this process with status 1 after ``seconds``, unless it ends before.
+    """End this process with status 1 after ``seconds``, unless it ends before; only the first counts.
 
     The stack is written to ``trace`` first. It may be called in a signal handler.
     """
-    _ends["process"] = (time.monotonic() + seconds, trace)
+    _ends.setdefault("process", (time.monotonic() + seconds, trace))
     _arm()
 
 

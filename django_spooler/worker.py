@@ -238,10 +238,13 @@ class Worker:
         return self._uwsgi.masterpid() not in (0, os.getppid())
 
     def _leave_now(self) -> None:
-        """End this process once its runner has ended its task; uWSGI's master starts another."""
+        """End this process once its runner has ended its task; uWSGI's master starts another.
+
+        A stop in the meantime kills this process, and the runner hears of that.
+        """
         if self._supervisor is not None:
-            self._supervisor.leave()
             while not self._supervisor.finished:
+                self._supervisor.finish()  # again: one that was just started may not have heard
                 self._watcher.wait(SLICE, *self._supervisor.descriptors)
                 self._supervisor.tick()
             self._supervisor.close()

@@ -104,6 +104,18 @@ def test_spooler_reload_brings_new_code_where_the_spoolers_load_the_site(launch)
     assert server.web_workers == workers
 
 
+@both_setups
+def test_spooler_reload_cuts_no_task_however_long_it_takes(launch, setup):
+    server, started = start_with_a_task_at_the_gate(launch, setup, STOP_GRACE=0.1)
+    old = set(server.spoolers)
+    with pytest.raises(AssertionError, match="those that still run a task leave after it"):
+        server.site.manage("spooler", "reload", "--timeout", "1")
+    assert let_it_end(server)["stopping"] is True
+    assert_it_ran_once(server, started)
+    wait_until(lambda: server.spoolers and not old & set(server.spoolers), "the spoolers are new")
+    run_another(server)
+
+
 # Stop
 
 
