@@ -48,7 +48,7 @@ class TaskRecord(models.Model):
         verbose_name = _("task result")
         verbose_name_plural = _("task results")
         ordering = ["-enqueued_at"]
-        indexes = [models.Index("published", "enqueued_at", name="spooler_unpublished")]
+        indexes = [models.Index(fields=["published", "enqueued_at"], name="spooler_unpublished")]
 
     def __str__(self) -> str:
         return f"{self.task} ({self.id})"

@@ -46,6 +46,9 @@ _OUTBOX_PAUSE = 30.0
 _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
 
+TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""What tells a runner to leave after its task."""
+
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 
@@ -208,7 +211,7 @@ class Runner:
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for signum in TO_LEAVE:
             signal.signal(signum, self._leave_soon)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)

@@ -77,9 +77,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "task results",
                 "ordering": ["-enqueued_at"],
                 "indexes": [
-                    models.Index(
-                        models.F("published"), models.F("enqueued_at"), name="spooler_unpublished"
-                    )
+                    models.Index(fields=["published", "enqueued_at"], name="spooler_unpublished")
                 ],
             },
         ),

@@ -9,6 +9,9 @@ from django.test import override_settings
 from django_spooler import checks
 from django_spooler.backend import SpoolerBackend
 
+# Of a server, Django's own checks of the models ask the version.
+pytestmark = pytest.mark.django_db
+
 CHECKS = [
     checks.check_options,
     checks.check_queues,
