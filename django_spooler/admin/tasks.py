@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -356,8 +358,8 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             except (SpoolerError, ValueError) as error:
                 form.add_error(None, str(error))
             else:
-                if identifier:
-                    operations.discard(_spools(), identifier)
+                if identifier:  # behind the new one's file, which waits for the commit too
+                    transaction.on_commit(partial(operations.discard, _spools(), identifier))
                 return HttpResponseRedirect(f"{self._address('changelist')}?q={queued}")
         return self._page(
             request,

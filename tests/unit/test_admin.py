@@ -260,7 +260,9 @@ def test_enqueueing_by_hand_checks_permission_and_signature(log_in_with, spool):
     assert LogEntry.objects.get().object_id == entry.id
 
 
-def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(log_in_with, spool):
+def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(
+    log_in_with, spool, django_capture_on_commit_callbacks
+):
     tasks.log_in.enqueue("eve", "tiger", host="old")
     (entry,) = overview.entries(spool, "ready")
     place = Place.of(entry.queue, entry.priority)
@@ -270,7 +272,10 @@ def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(log_in_wit
     client = log_in_with("view_task", "enqueue_task", "retry_task")
     assert "tiger" not in client.get(address).content.decode()
     call = {"user": '"eve"', "password": '"********"', "host": '"new"'}
-    client.post(address, {"priority": "0", **{f"parameter-{key}": call[key] for key in call}})
+    posted = {"priority": "0", **{f"parameter-{key}": call[key] for key in call}}
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(address, posted)
+        assert "failed" in states(spool), "until the commit"
     assert states(spool) == ["ready"]
     (changed,) = overview.entries(spool, "ready")
     message, _ = read(changed.file, signed=False)
