@@ -188,10 +188,13 @@ def backoff(policy: Policy, attempt: int) -> float:
     """Return the pause after a failed attempt in seconds, chance included.
 
     It doubles with each attempt: with a backoff of 2 s it is 2 s, 4 s, 8 s and so on, each up to a
-    quarter longer, and never more than ``backoff_max``.
+    quarter longer. None is longer than ``backoff_max``: there each is up to a fifth shorter, though
+    not than ``backoff``, so that tasks that failed together do not come back together for ever.
     """
     doubled: float = policy.backoff * 2 ** min(attempt - 1, 60)
-    return min(doubled * random.uniform(1, 1 + JITTER), policy.backoff_max)
+    longest = min(doubled * (1 + JITTER), policy.backoff_max)
+    shortest = max(longest / (1 + JITTER), min(policy.backoff, longest))
+    return random.uniform(shortest, longest)
 
 
 def _note_start(result: SpoolerResult, terms: Terms, worker_id: str) -> None:
