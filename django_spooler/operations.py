@@ -13,12 +13,13 @@ from .envelope import read
 from .exceptions import SpoolerError, UnreadableTask
 from .executors.base import MARK
 from .message import encode, encode_attempt
-from .overview import find_file
+from .overview import find_file, processes
 from .spool import packet
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import names_if_open, names_in
 from .spool.listing import TaskFile
 from .spool.names import TaskName
+from .spool.place import parse_claimed_name
 from .spool.process import SUPERVISOR, Card, cards
 
 _LOOK_PAUSE = 0.1
@@ -32,15 +33,16 @@ def pause(spools: list[Spool], queue: str | None, *, wait: bool, timeout: float 
     """
     for spool in spools:
         spool.pause(queue)
-    if wait:
-        # Twice: a runner may be between its last look at the marks and its claim.
-        for _ in range(2):
-            _wait_until(
-                lambda: not any(_is_running(spool, queue) for spool in spools),
-                timeout,
-                "Tasks still run. The pause stays: call again to wait on, or resume.",
+    if not wait:
+        return
+    # Twice: a runner may be between its last look at the marks and its claim.
+    for _ in range(2):
+        if not _comes_true(lambda: not any(_is_running(spool, queue) for spool in spools), timeout):
+            raise SpoolerError(
+                f"Tasks still run after {timeout} s: {_what_runs(spools)}. The pause stays: call"
+                " again to wait on, or resume."
             )
-            time.sleep(_LOOK_PAUSE)
+        time.sleep(_LOOK_PAUSE)
 
 
 def resume(spools: list[Spool], queue: str | None) -> None:
@@ -50,40 +52,51 @@ def resume(spools: list[Spool], queue: str | None) -> None:
 
 
 def reload(spools: list[Spool], *, timeout: float | None) -> int:
-    """Let the supervisors on this host finish, leave and come back; return how many did.
+    """Let the supervisors on this host leave after their tasks and come back; return how many did.
 
-    Each gets SIGHUP; its server starts it again. No task is cut, however long it takes.
-    ``timeout`` is in seconds. Raise SpoolerError where one may not be signalled, or is not back in
-    time; it still comes back once its task has ended.
+    Each gets SIGHUP, ends with its runner, and its server starts it again. ``timeout`` is in
+    seconds. Raise SpoolerError where one may not be signalled, or is not back in time: it goes on
+    with its task, and leaves after it.
     """
     before = [(spool, card) for spool in spools for card in _supervisors(spool)]
     for _, card in before:
         _hang_up(card)
     old = {card.name for _, card in before}
-    _wait_until(
-        lambda: all(
-            len(_supervisors(spool, except_for=old))
-            >= sum(1 for other, _ in before if other is spool)
-            and not {card.name for card in _supervisors(spool)} & old
-            for spool in spools
-        ),
-        timeout,
-        "Not all spoolers are back yet: those that still run a task leave after it. See: python"
-        " manage.py spooler status",
-    )
+
+    def is_renewed(spool: Spool) -> bool:
+        expected = sum(1 for other, _ in before if other is spool)
+        return not _processes_of(spool, old) and len(_supervisors(spool)) >= expected
+
+    if not _comes_true(lambda: all(map(is_renewed, spools)), timeout):
+        leaving = {card.pid for spool in spools for card in _processes_of(spool, old)}
+        running = _what_runs(spools, leaving)
+        raise SpoolerError(
+            f"Not all spoolers are back after {timeout} s."
+            + (f" Still running: {running}." if running else "")
+            + " Nothing was cut: each leaves after its task. Call again to wait on."
+        )
     return len(before)
 
 
 def _is_running(spool: Spool, queue: str | None) -> bool:
-    mark = None if queue is None else f":{queue}:"
     return any(
-        mark is None or mark in claimed
+        (parsed := parse_claimed_name(claimed)) and queue in (None, parsed[0].queue)
         for process in names_in(spool.path("running"))
         for claimed in names_if_open(spool.path("running", process))
     )
 
 
-def _supervisors(spool: Spool, except_for: set[str] = frozenset()) -> list[Card]:  # type: ignore[assignment]
+def _what_runs(spools: list[Spool], pids: set[int] | None = None) -> str:
+    """Return the tasks that run, in these processes or in any, in words."""
+    return ", ".join(
+        f"{process.task} in process {process.pid}"
+        for spool in spools
+        for process in processes(spool)
+        if process.task and (pids is None or process.pid in pids)
+    )
+
+
+def _supervisors(spool: Spool) -> list[Card]:
     return [
         card
         for card, alive in cards(spool)
@@ -91,7 +104,15 @@ def _supervisors(spool: Spool, except_for: set[str] = frozenset()) -> list[Card]
         and card.role == SUPERVISOR
         and card.kind == "uwsgi"
         and card.host == socket.gethostname()
-        and card.name not in except_for
+    ]
+
+
+def _processes_of(spool: Spool, supervisors: set[str]) -> list[Card]:
+    """Return the living processes among these supervisors and their runners."""
+    return [
+        card
+        for card, alive in cards(spool)
+        if alive and supervisors & {card.name, card.supervisor or ""}
     ]
 
 
@@ -106,12 +127,14 @@ def _hang_up(card: Card) -> None:
         pass
 
 
-def _wait_until(condition: Callable[[], bool], timeout: float | None, complaint: str) -> None:
+def _comes_true(condition: Callable[[], bool], timeout: float | None) -> bool:
+    """Wait for the condition, ``timeout`` seconds at most; tell whether it came true."""
     until = None if timeout is None else time.monotonic() + timeout
     while not condition():
         if until is not None and time.monotonic() >= until:
-            raise SpoolerError(complaint)
+            return False
         time.sleep(_LOOK_PAUSE)
+    return True
 
 
 # What is done to single tasks

@@ -210,7 +210,7 @@ class Worker:
         if self._is_orphan():
             os._exit(0)  # the runner hears of it, ends its task and leaves too
         if self._told_to_leave:
-            self._leave_now()
+            self._leave_when_finished()
 
     def _watch(self) -> None:
         self._watcher.changed()
@@ -237,18 +237,17 @@ class Worker:
         """Tell whether the master was killed: what it starts next must not find us beside it."""
         return self._uwsgi.masterpid() not in (0, os.getppid())
 
-    def _leave_now(self) -> None:
+    def _leave_when_finished(self) -> None:
         """End this process once its runner has ended its task; uWSGI's master starts another.
 
-        A stop in the meantime kills this process, and the runner hears of that.
+        Until then uWSGI's loop gets its turns, or ``spooler-harakiri`` would cut the task. A stop in
+        the meantime kills this process, and the runner hears of that.
         """
-        if self._supervisor is not None:
-            while not self._supervisor.finished:
-                self._supervisor.finish()  # again: one that was just started may not have heard
-                self._watcher.wait(SLICE, *self._supervisor.descriptors)
-                self._supervisor.tick()
+        assert self._supervisor is not None
+        self._supervisor.finish()  # again: one that was just started may not have heard
+        if self._supervisor.finished:
             self._supervisor.close()
-        os._exit(0)
+            os._exit(0)
 
 
 def _event_queues() -> set[int]:

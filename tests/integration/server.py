@@ -90,7 +90,15 @@ class Site:
 
     def manage(self, *arguments: str) -> str:
         """Return what ``manage.py`` prints, on either stream; its failure is the test's."""
-        done = subprocess.run(
+        with self.managing(*arguments) as command:
+            said, _ = command.communicate(timeout=DEADLINE)
+        assert command.returncode == 0, f"manage.py {' '.join(arguments)}:\n{said}"
+        return said
+
+    @contextlib.contextmanager
+    def managing(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """Run ``manage.py`` beside the block; what it prints, on either stream, is its stdout."""
+        with subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=self.directory,
             env=self.environment,
@@ -98,10 +106,11 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=DEADLINE,
-        )
-        assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}"
-        return done.stdout
+        ) as command:
+            try:
+                yield command
+            finally:
+                command.kill()
 
     # What happened
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from .conftest import Launcher
-from .server import Server, wait_until
+from .server import DEADLINE, Server, Setup, wait_until
 from .setups import BARE, LAZY, SHIPPED
 
 ENQUEUE = "mysite.calls.enqueue"
@@ -104,16 +104,55 @@ def test_spooler_reload_brings_new_code_where_the_spoolers_load_the_site(launch)
     assert server.web_workers == workers
 
 
+def assert_spooler_reload_cuts_nothing(server: Server, started: dict, seconds: float) -> None:
+    """Assert that a reload which is given so many seconds says what runs, and one without waits."""
+    old = set(server.spoolers)
+    with pytest.raises(AssertionError) as failure:
+        server.site.manage("spooler", "reload", "--timeout", str(seconds))
+    assert f"Still running: shop.tasks.gated in process {started['pid']}." in str(failure.value)
+    with server.site.managing("spooler", "reload") as command:
+        assert let_it_end(server)["stopping"] is True
+        said, _ = command.communicate(timeout=DEADLINE)
+    assert (command.returncode, "spoolers came back" in said) == (0, True), said
+    assert not old & set(server.spoolers)
+    run_another(server)
+    assert_it_ran_once(server, started)
+
+
 @both_setups
 def test_spooler_reload_cuts_no_task_however_long_it_takes(launch, setup):
     server, started = start_with_a_task_at_the_gate(launch, setup, STOP_GRACE=0.1)
-    old = set(server.spoolers)
-    with pytest.raises(AssertionError, match="those that still run a task leave after it"):
-        server.site.manage("spooler", "reload", "--timeout", "1")
-    assert let_it_end(server)["stopping"] is True
+    assert_spooler_reload_cuts_nothing(server, started, 1)
+
+
+def test_spooler_reload_cuts_no_task_where_harakiri_bounds_uwsgis_loop(launch):
+    setup = Setup("harakiri", (*BARE.arguments, "--spooler-harakiri", "3"))
+    server, started = start_with_a_task_at_the_gate(launch, setup, STOP_GRACE=0.1)
+    assert_spooler_reload_cuts_nothing(server, started, 6)
+    assert "HARAKIRI" not in server.log
+
+
+def test_stop_during_a_spooler_reload_leaves_the_task_its_grace_only(launch):
+    server, started = start_with_a_task_at_the_gate(launch, STOP_GRACE=0.2)
+    with pytest.raises(AssertionError, match="Still running"):
+        server.site.manage("spooler", "reload", "--timeout", "0")
+    server.stop()
+    wait_until(lambda: not server.processes, "the runner was cut")
+    server.start()
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 1)
+    let_it_end(server)
+
+
+def test_pause_that_times_out_says_what_still_runs(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    with pytest.raises(AssertionError) as failure:
+        server.site.manage("spooler", "pause", "--wait", "--timeout", "0.2")
+    expected = f"still run after 0.2 s: shop.tasks.gated in process {started['pid']}."
+    assert expected in str(failure.value)
+    let_it_end(server)
+    server.site.manage("spooler", "pause", "--wait", "--timeout", "30")
     assert_it_ran_once(server, started)
-    wait_until(lambda: server.spoolers and not old & set(server.spoolers), "the spoolers are new")
-    run_another(server)
 
 
 # Stop
