@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from .server import Server, running
+from .server import Server, running, touch
 
 FULL = 20
 DEATHS = {
@@ -69,7 +69,6 @@ def _deploy(directory: Path) -> dict[str, Any]:
             _stop,
             _terminate,
             _kill_all,
-            _reload_spoolers,
             _touch_spoolers_reload,
             _kill_spoolers,
         )
@@ -111,13 +110,9 @@ def _kill_all(server: Server) -> None:
     server.start()
 
 
-def _reload_spoolers(server: Server) -> None:
-    server.manage("reload", "--timeout", "60")
-
-
 def _touch_spoolers_reload(server: Server) -> None:
     """uWSGI's own way: SIGHUP, and SIGKILL a second later."""
-    os.utime(server.directory / "touch-spoolers-reload")
+    touch(server.directory / "touch-spoolers-reload")
 
 
 def _kill_spoolers(server: Server) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .server import SETUPS, Server, running
+from .server import SETUPS, Server, running, touch
 
 FULL = 20
 MAX_CUTS = 3
@@ -129,9 +129,7 @@ class _Touch:
 
     def __call__(self, server: Server) -> None:
         before = set(server.spoolers())
-        # The time uWSGI finds at its first look, within a second of its start, is the untouched one.
-        time.sleep(2)
-        os.utime(self._path)
+        touch(self._path)
         server.eventually(
             lambda: len(server.spoolers()) == 2 and not before & set(server.spoolers()),
             f"{self._path.name} brings new spoolers",

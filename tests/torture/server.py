@@ -156,6 +156,15 @@ class Site:
         return value
 
 
+def touch(path: Path) -> None:
+    """Touch the file of one of uWSGI's ``touch-`` options, of a server that may just have started.
+
+    The time uWSGI finds at its first look, within a second of its start, is the untouched one.
+    """
+    time.sleep(2)
+    os.utime(path)
+
+
 class Server(Site):
     """The site under uWSGI."""
 
