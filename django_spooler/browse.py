@@ -5,6 +5,7 @@ the files, which are read for a bounded time.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +19,11 @@ COUNTED = 10_000
 
 READ_SECONDS = 0.12
 """Seconds a search reads files for one page."""
+
+
+def capped(number: int) -> str:
+    """Return a number of files that were counted up to COUNTED, as people read it."""
+    return f"{number:,}+" if number >= COUNTED else f"{number:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,22 +137,23 @@ class Group:
 
 def failures(spools: list[Spool]) -> tuple[list[Group], int | None]:
     """Return the failed tasks in groups, the largest first, and how many were read if not all."""
-    groups: dict[tuple[str | None, str], list[Entry | int]] = {}
+    numbers: Counter[tuple[str | None, str]] = Counter()
+    last: dict[tuple[str | None, str], Entry] = {}
     until = time.monotonic() + READ_SECONDS
-    read, stopped = 0, False
-    for spool, file in _files(spools, Query(state="failed")):
+    stopped_after = None
+    for read, (spool, file) in enumerate(_files(spools, Query(state="failed"))):
         if time.monotonic() > until:
-            stopped = True
+            stopped_after = read
             break
-        read += 1
         if entry := entry_of(spool, file):
-            group = groups.setdefault((entry.task, error_class(entry)), [entry, 0])
-            group[1] += 1  # type: ignore[operator]
-    found = [
-        Group(task=task, error=error, number=number, last=last)  # type: ignore[arg-type]
-        for (task, error), (last, number) in groups.items()
+            key = entry.task, error_class(entry)
+            numbers[key] += 1
+            last.setdefault(key, entry)  # the newest are read first
+    groups = [
+        Group(task=key[0], error=key[1], number=number, last=last[key])
+        for key, number in numbers.most_common()
     ]
-    return sorted(found, key=lambda group: -group.number), read if stopped else None
+    return groups, stopped_after
 
 
 def _search(spools: list[Spool], query: Query, number: int, size: int) -> Page:

@@ -111,8 +111,8 @@ def spooler_task(function: Callable[..., Any] | None = None, /, **options: Any) 
 
     Options: ``priority`` (-100 to 100), ``queue_name``, ``backend``, ``takes_context``,
     ``max_attempts``, ``backoff``, ``backoff_max``, ``timeout``, ``retry_on``, ``discard_on``,
-    ``enqueue_on_commit`` and ``redact``; durations are seconds or a timedelta, and what is left out follows the
-    backend's OPTIONS.
+    ``enqueue_on_commit`` and ``redact``; durations are seconds or a timedelta, and what is left out
+    follows the backend's OPTIONS.
 
     Raise InvalidSpoolerTask for a function or option that cannot work.
     """

@@ -152,11 +152,8 @@ def discard(spools: list[Spool], identifier: str) -> bool:
     """
     if any(spool.discard(identifier) for spool in spools):
         return True
-    for spool in spools:
-        file = find_file(spool, identifier)
-        if file and file.state in ("ready", "scheduled"):
-            return spool.discard_waiting(file.path)
-    return False
+    found = _find_waiting(spools, identifier, "ready", "scheduled")
+    return found is not None and found[0].discard_waiting(found[1].path)
 
 
 def run_now(spools: list[Spool], identifier: str) -> bool:
@@ -164,11 +161,18 @@ def run_now(spools: list[Spool], identifier: str) -> bool:
 
     Raise SpoolUnavailable where the directory does not allow it.
     """
+    found = _find_waiting(spools, identifier, "scheduled")
+    return found is not None and _run_now(*found)
+
+
+def _find_waiting(
+    spools: list[Spool], identifier: str, *states: str
+) -> tuple[Spool, TaskFile] | None:
     for spool in spools:
         file = find_file(spool, identifier)
-        if file and file.state == "scheduled":
-            return _run_now(spool, file)
-    return False
+        if file and file.state in states:
+            return spool, file
+    return None
 
 
 def _run_now(spool: Spool, file: TaskFile) -> bool:

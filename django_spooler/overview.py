@@ -214,12 +214,16 @@ def _entry(file: TaskFile) -> Entry:
         message, journal = read(file.path, signed=False)
     except (UnreadableTask, OSError) as error:
         return Entry(id=base.base, reason=str(error), **known)
-    return Entry(id=message.id, **known, **_told_by(message, journal))
+    told, _ = _told_by(message, journal)
+    return Entry(id=message.id, **known, **told)
 
 
-def _told_by(message: Message, journal: list[Attempt]) -> dict[str, Any]:
+def _told_by(
+    message: Message, journal: list[Attempt]
+) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """Return what a message and its journal tell, and what hides secrets in other texts of it."""
     args, kwargs, hide = redacted(message.task, message.args, message.kwargs)
-    return {
+    told = {
         "task": message.task,
         "enqueued_at": _utc(message.enqueued_at),
         "run_after": None if message.run_after is None else _utc(message.run_after),
@@ -237,6 +241,7 @@ def _told_by(message: Message, journal: list[Attempt]) -> dict[str, Any]:
             for attempt in journal
         ],
     }
+    return told, hide
 
 
 def _failed_entries(spool: Spool) -> Iterator[Entry]:
@@ -251,8 +256,7 @@ def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
     if why.task is not None:
         try:
             message, journal = read(path, signed=False)
-            told = _told_by(message, journal)
-            *_, hide = redacted(message.task, message.args, message.kwargs)
+            told, hide = _told_by(message, journal)
             attempt = max([attempt, *(failed.attempt for failed in journal[-1:])])
         except (UnreadableTask, OSError):
             pass

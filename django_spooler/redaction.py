@@ -1,11 +1,10 @@
 """What of a call is not shown: the values of the parameters its task names in ``redact``."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .compat import AnyTask
-from .tasks import find_task, task_names
+from .tasks import call_parameters, find_task, task_names
 
 MASK = "********"
 _SHORTEST = 4
@@ -21,10 +20,10 @@ def redacted(
     if task is None or not hidden:
         return args, kwargs, str
     names = list(parameter_names(task, len(args)))
-    shown_args = [MASK if name in hidden else value for name, value in zip(names, args)]  # noqa: B905
+    named = list(zip(names, args, strict=False))
+    shown_args = [MASK if name in hidden else value for name, value in named]
     shown_kwargs = {key: MASK if key in hidden else value for key, value in kwargs.items()}
-    secrets = [value for name, value in zip(names, args) if name in hidden]  # noqa: B905
-    secrets += [value for key, value in kwargs.items() if key in hidden]
+    secrets = [value for name, value in (*named, *kwargs.items()) if name in hidden]
     texts = sorted(filter(_is_hideable, _texts(secrets)), key=len, reverse=True)
 
     def hide(text: str) -> str:
@@ -42,8 +41,7 @@ def redacting_tasks() -> list[str]:
 
 def parameter_names(task: AnyTask, count: int) -> Iterator[str]:
     """Yield the names of the parameters that ``count`` positional arguments are for."""
-    parameters = list(inspect.signature(task.func).parameters.values())
-    for parameter in parameters[1 if task.takes_context else 0 :]:
+    for parameter in call_parameters(task):
         if parameter.kind is parameter.VAR_POSITIONAL:
             yield from [parameter.name] * count
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):

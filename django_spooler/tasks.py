@@ -164,6 +164,12 @@ def option_problem(task: AnyTask) -> str | None:
     return _redact_problem(task)
 
 
+def call_parameters(task: AnyTask) -> list[inspect.Parameter]:
+    """Return the parameters a caller gives values for: all but the context."""
+    parameters = list(inspect.signature(task.func).parameters.values())
+    return parameters[1:] if task.takes_context else parameters
+
+
 def _redact_problem(task: SpoolerTask[..., Any]) -> str | None:
     names = task.redact
     if not isinstance(names, tuple):

@@ -1,6 +1,5 @@
 """A form made from a task's signature: one field of JSON for each parameter."""
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from inspect import Parameter
@@ -12,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from ..compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, AnyTask
 from ..redaction import MASK
+from ..tasks import call_parameters
 
 _MANY: dict[Any, type] = {Parameter.VAR_POSITIONAL: list, Parameter.VAR_KEYWORD: dict}
 _PREFIX = "parameter-"
@@ -54,9 +54,7 @@ class CallForm(forms.Form):
     ) -> None:
         """``call`` is what the fields show at first."""
         super().__init__(*args, **kwargs)
-        self._parameters = list(inspect.signature(task.func).parameters.values())
-        if task.takes_context:
-            del self._parameters[0]
+        self._parameters = call_parameters(task)
         self._hidden = frozenset(getattr(task, "redact", ()))
         self._original = self._sorted(*call)
         self.fields["priority"].initial = task.priority

@@ -22,13 +22,13 @@ from django.views.decorators.http import require_POST
 
 from .. import browse, operations, overview
 from ..backends import served_directories
-from ..browse import COUNTED, Group, Page, Query
+from ..browse import COUNTED, Group, Page, Query, capped
 from ..compat import AnyTask
 from ..exceptions import SpoolerError
 from ..models import Task
 from ..overview import Entry
 from ..spool.directory import Spool
-from ..spool.listing import STATES
+from ..spool.listing import STATES, TaskFile
 from ..tasks import find_task, task_names
 from .forms import CallForm
 from .waiting import why_it_waits
@@ -167,7 +167,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             actions=actions,
             tabs=list(_tabs(request.GET)),
             pages=_pages(request.GET, page, number),
-            total=_capped(page.total),
+            total=capped(page.total),
             choices=_choices(request.GET),
             sorts=_sorts(request.GET, query),
             hidden={name: request.GET.get(name, "") for name in ("state", "o", "error")},
@@ -200,11 +200,11 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         if across:
             page = browse.browse(_spools(), query, number=1, size=PAGE_SIZE)
-            shown, total = page.entries, _capped(page.total)
+            shown, total = page.entries, capped(page.total)
             is_exact = page.is_exact
         else:
             found = (_find(identifier) for identifier in chosen[:PAGE_SIZE])
-            shown = [entry for entry in found if entry]
+            shown = [place[-1] for place in found if place]
             total, is_exact = str(len(chosen)), True
         return self._page(
             request,
@@ -282,25 +282,24 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self._require(request)
         if request.method == "POST":
             raise PermissionDenied
-        spools = _spools()
-        for spool in spools:
-            file = overview.find_file(spool, object_id, FIND_SECONDS)
-            if file and (entry := overview.entry_of(spool, file)):
-                return self._page(
-                    request,
-                    "change_form",
-                    entry.task or _("Unreadable task"),
-                    entry=entry,
-                    waits=why_it_waits(spool, file, entry),
-                    detail=overview.detail(entry),
-                    change_link=self._change_link(request, entry),
-                    actions={
-                        name: action.verb
-                        for name, action in ACTIONS.items()
-                        if entry.state in action.states and self._may(request, action.permission)
-                    },
-                )
-        raise Http404(_("No task has the id %(id)s.") % {"id": object_id})
+        found = _find(object_id)
+        if found is None:
+            raise Http404(_("No task has the id %(id)s.") % {"id": object_id})
+        spool, file, entry = found
+        return self._page(
+            request,
+            "change_form",
+            entry.task or _("Unreadable task"),
+            entry=entry,
+            waits=why_it_waits(spool, file, entry),
+            detail=overview.detail(entry),
+            change_link=self._change_link(request, entry),
+            actions={
+                name: action.verb
+                for name, action in ACTIONS.items()
+                if entry.state in action.states and self._may(request, action.permission)
+            },
+        )
 
     def _change_link(self, request: HttpRequest, entry: Entry) -> str | None:
         may = self._may(request, "enqueue_task") and self._may(request, "retry_task")
@@ -426,10 +425,11 @@ def _spools() -> list[Spool]:
     return [Spool(directory) for directory in served_directories()]
 
 
-def _find(identifier: str) -> Entry | None:
+def _find(identifier: str) -> tuple[Spool, TaskFile, Entry] | None:
     for spool in _spools():
-        if file := overview.find_file(spool, identifier, FIND_SECONDS):
-            return overview.entry_of(spool, file)
+        file = overview.find_file(spool, identifier, FIND_SECONDS)
+        if file and (entry := overview.entry_of(spool, file)):
+            return spool, file, entry
     return None
 
 
@@ -480,14 +480,10 @@ def _tabs(asked: QueryDict) -> Iterator[dict[str, Any]]:
         number = counts[state] if state else min(COUNTED, sum(counts.values()))
         yield {
             "label": label,
-            "count": _capped(number),
+            "count": capped(number),
             "link": _with(asked, state=state, error="", o=""),
             "is_current": state == current,
         }
-
-
-def _capped(number: int) -> str:
-    return f"{number:,}+" if number >= COUNTED else f"{number:,}"
 
 
 def _pages(asked: QueryDict, page: Page, number: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import overview
-from ..browse import COUNTED
+from ..browse import COUNTED, capped
 from ..overview import NO_PROCESS, Entry
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile, ahead
@@ -36,4 +36,4 @@ def why_it_waits(spool: Spool, file: TaskFile, entry: Entry) -> str | None:
         "%(count)s task of higher or equal priority is ahead of it.",
         "%(count)s tasks of higher or equal priority are ahead of it.",
         number,
-    ) % {"count": f"{number:,}" + ("+" if number >= COUNTED else "")}
+    ) % {"count": capped(number)}

@@ -46,6 +46,17 @@ def assert_it_ran_once(server: Server, started: dict) -> None:
     wait_until(lambda: not waiting_or_running(server), "no file of the task is left")
 
 
+def assert_stop_cuts_it_and_a_start_runs_it_again(server: Server, started: dict) -> None:
+    """Stop the server for longer than the grace; assert that no attempt was used up."""
+    server.stop()
+    wait_until(lambda: not server.processes, "the runner was cut")
+    assert server.site.events("ended") == []
+    server.start()
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 1)
+    let_it_end(server)
+
+
 def waiting_or_running(server: Server) -> list[str]:
     """Return the task files that are not settled."""
     tree = server.spool / "django"
@@ -136,12 +147,7 @@ def test_stop_during_a_spooler_reload_leaves_the_task_its_grace_only(launch):
     server, started = start_with_a_task_at_the_gate(launch, STOP_GRACE=0.2)
     with pytest.raises(AssertionError, match="Still running"):
         server.site.manage("spooler", "reload", "--timeout", "0")
-    server.stop()
-    wait_until(lambda: not server.processes, "the runner was cut")
-    server.start()
-    again = server.site.wait_for("started", 2)[1]
-    assert (again["id"], again["attempt"]) == (started["id"], 1)
-    let_it_end(server)
+    assert_stop_cuts_it_and_a_start_runs_it_again(server, started)
 
 
 def test_pause_that_times_out_says_what_still_runs(launch):
@@ -172,13 +178,7 @@ def test_stop_lets_the_task_end_and_it_is_not_run_again(launch, setup):
 
 def test_task_that_outlasts_the_grace_of_a_stop_runs_again_after_the_start(launch):
     server, started = start_with_a_task_at_the_gate(launch, STOP_GRACE=0.5)
-    server.stop()
-    wait_until(lambda: not server.processes, "the runner was cut")
-    assert server.site.events("ended") == []
-    server.start()
-    again = server.site.wait_for("started", 2)[1]
-    assert (again["id"], again["attempt"]) == (started["id"], 1)
-    let_it_end(server)
+    assert_stop_cuts_it_and_a_start_runs_it_again(server, started)
 
 
 def test_server_starts_again_while_the_old_runner_is_still_busy(launch):

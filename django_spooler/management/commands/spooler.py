@@ -13,7 +13,6 @@ from django.utils import timezone
 from ... import operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
-from ...operations import pause, reload, resume
 from ...spool.directory import Spool
 from ...spool.listing import STATES
 from ...spool.names import printable
@@ -265,16 +264,18 @@ class Command(BaseCommand):
     def do_pause(self, options: dict[str, Any]) -> None:
         """Let no further task start."""
         self._check_queues(options["queue"])
-        pause(self._spools(), options["queue"], wait=options["wait"], timeout=options["timeout"])
+        operations.pause(
+            self._spools(), options["queue"], wait=options["wait"], timeout=options["timeout"]
+        )
 
     def do_resume(self, options: dict[str, Any]) -> None:
         """Let tasks start again."""
         self._check_queues(options["queue"])
-        resume(self._spools(), options["queue"])
+        operations.resume(self._spools(), options["queue"])
 
     def do_reload(self, options: dict[str, Any]) -> None:
         """Let the spoolers of this host finish their task, leave and come back."""
-        count = reload(self._spools(), timeout=options["timeout"])
+        count = operations.reload(self._spools(), timeout=options["timeout"])
         self.stdout.write(f"{count} spoolers came back")
 
     # Helpers
