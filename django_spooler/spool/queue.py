@@ -112,19 +112,24 @@ class ReadyQueue:
         return max(0.0, min(self._resting.values()) - time.monotonic())
 
     def _claim_from(self, level: _Level) -> Claimed | None:
-        if not level.snapshot and level.stale:
-            self._take_snapshot(level)
-        while level.snapshot:
-            directory, name = level.snapshot.pop()
-            place = level.directories[directory]
-            target = f"{self._running}/{claimed_name(place, name)}"
-            try:
-                os.rename(f"{directory}/{name}", target)
-            except OSError as error:
-                self._refuse(error, f"{directory}/{name}", place)
-            else:
-                return Claimed(target, name, place)
+        # What a snapshot still names may be gone, and other files be there since it was taken.
+        for _ in range(2):
+            if not level.snapshot and level.stale:
+                self._take_snapshot(level)
+            while level.snapshot:
+                directory, name = level.snapshot.pop()
+                if claimed := self._claim(directory, name, level.directories[directory]):
+                    return claimed
         return None
+
+    def _claim(self, directory: str, name: str, place: Place) -> Claimed | None:
+        target = f"{self._running}/{claimed_name(place, name)}"
+        try:
+            os.rename(f"{directory}/{name}", target)
+        except OSError as error:
+            self._refuse(error, f"{directory}/{name}", place)
+            return None
+        return Claimed(target, name, place)
 
     def _refuse(self, error: OSError, path: str, place: Place) -> None:
         """Get what cannot be claimed out of the way; raise what is not the file's own fault."""

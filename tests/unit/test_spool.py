@@ -67,6 +67,16 @@ def test_higher_priority_first_then_oldest(spool, queue):
     assert queue.claim() is None
 
 
+def test_file_that_came_back_under_another_name_is_claimed_at_the_next_look(spool, queue):
+    _, second = publish(spool), publish(spool)
+    queue.claim()
+    directory = spool.path("ready", "default", "100")
+    os.rename(f"{directory}/{second}", f"{directory}/{second};c=1")
+    queue.note_changes({directory})
+    assert queue.claim().name == f"{second};c=1"
+    assert queue.claim() is None
+
+
 def test_paused_queue_is_not_claimed_from(spool, queue):
     publish(spool)
     spool.pause("default")
