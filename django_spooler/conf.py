@@ -105,6 +105,30 @@ class Options:
     None is Django's.
     """
 
+    CRON: bool = False
+    """Whether uWSGI's spoolers, and ``spooler work``, run the periodic jobs by themselves.
+
+    With False they run where ``manage.py runcrons`` is called, from crontab or in a loop.
+    """
+
+    CRON_LEASE: float = 60.0
+    """Seconds without a sign of life after which a job's run is taken over by another node."""
+
+    CRON_PROCESSES: int = 8
+    """Periodic jobs at a time that get a process of their own on each node, with ``CRON``."""
+
+    CRON_LATE: float = 60.0
+    """Seconds after which a slot that has not started is late: it is announced and mailed."""
+
+    CRON_MAIL: bool = True
+    """Whether ADMINS get a mail when a periodic job fails, recovers, or starts late or never."""
+
+    CRON_HISTORY_MAX_AGE: float | None = 30 * 86400.0
+    """Seconds for which the runs of periodic jobs are kept; None keeps them."""
+
+    CRON_HISTORY_MAX_COUNT: int | None = 1000
+    """Number of runs kept of each periodic job, the newest; None keeps all."""
+
     @classmethod
     def from_settings(cls, raw: Mapping[str, Any]) -> "Options":
         """Return the checked options.
@@ -208,6 +232,20 @@ def optional_seconds_problem(value: object) -> str | None:
     return "it must be a number of seconds above zero, or None"
 
 
+def positive_seconds_problem(value: object) -> str | None:
+    """Return why ``value`` is no duration above zero, or None."""
+    if value is not None and optional_seconds_problem(value) is None:
+        return None
+    return "it must be a number of seconds above zero"
+
+
+def count_problem(value: object) -> str | None:
+    """Return why ``value`` is no count above zero, or None."""
+    if value is not None and optional_count_problem(value) is None:
+        return None
+    return "it must be a whole number, one or more"
+
+
 def optional_count_problem(value: object) -> str | None:
     """Return why ``value`` is neither a count above zero nor None, or None."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
@@ -256,6 +294,13 @@ _CHECKS = {
     "FSYNC": _boolean,
     "FAILED_MAX_AGE": optional_seconds_problem,
     "FAILED_MAX_COUNT": optional_count_problem,
+    "CRON": _boolean,
+    "CRON_LEASE": positive_seconds_problem,
+    "CRON_PROCESSES": count_problem,
+    "CRON_LATE": positive_seconds_problem,
+    "CRON_MAIL": _boolean,
+    "CRON_HISTORY_MAX_AGE": optional_seconds_problem,
+    "CRON_HISTORY_MAX_COUNT": optional_count_problem,
     "ADMIN_SITE": _dotted_path,
     "ADMIN_BASE": _dotted_path,
 }

@@ -17,6 +17,8 @@
     ├── TaskRefused             a spooler_raw task answered SPOOL_IGNORE
     ├── TaskTimeout             raised inside a task that runs for too long
     ├── TaskKilled              the process that ran a task died
+    ├── InvalidCronJob          a function cannot be a periodic job, or not with these options
+    ├── LeaseLost               a periodic job's run was taken over by another node
     ├── Retry                   raised by a task that asks for another try
     └── StopSpooling            raised by a spooler_forever task that is done
 """
@@ -88,6 +90,14 @@ class TaskTimeout(SpoolerError):
 
 class TaskKilled(SpoolerError):
     """The process that ran the task died while it did."""
+
+
+class InvalidCronJob(SpoolerError):
+    """A function cannot be a periodic job, or not with these options."""
+
+
+class LeaseLost(SpoolerError):
+    """A run of a periodic job was not heard of for its lease, and another node took it over."""
 
 
 class Retry(SpoolerError):

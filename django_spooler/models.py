@@ -1,4 +1,4 @@
-"""The results of tasks, kept only with ``RESULTS = "database"``."""
+"""The results of tasks, kept only with ``RESULTS = "database"``, and the runs of periodic jobs."""
 
 import json
 from typing import Any
@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from .compat import TaskResultStatus
+from .instants import InstantField
 
 
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
@@ -73,3 +74,76 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class CronJob(models.Model):
+    """Where a periodic job stands: the slots up to ``slot`` have each been decided on."""
+
+    name = models.CharField(_("name"), primary_key=True, max_length=200)
+    schedule = models.CharField(_("schedule"), max_length=500, blank=True)
+    paused = models.BooleanField(_("paused"), default=False)
+    slot = InstantField(_("slot"), null=True, help_text=_("The last one that was decided on."))
+    token = models.BigIntegerField(_("token"), default=0, help_text=_("Counts its runs."))
+    started = models.BigIntegerField(
+        _("started"), default=0, help_text=_("The token of the run that started last.")
+    )
+
+    class Meta:
+        verbose_name = _("periodic job")
+        verbose_name_plural = _("periodic jobs")
+        ordering = ["name"]
+        default_permissions = ("view",)
+        permissions = [
+            ("run_cronjob", "Can run periodic jobs now"),
+            ("pause_cronjob", "Can pause and resume periodic jobs"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CronRun(models.Model):
+    """One run of a periodic job, or a slot that was skipped or missed."""
+
+    class Outcome(models.TextChoices):
+        """How a run stands. Only ``success`` is one."""
+
+        QUEUED = "queued", _("Queued")
+        CLAIMED = "claimed", _("Claimed")
+        RUNNING = "running", _("Running")
+        SUCCESS = "success", _("Success")
+        FAILED = "failed", _("Failed")
+        DIED = "died", _("Died")
+        SKIPPED = "skipped", _("Skipped")
+        MISSED = "missed", _("Missed")
+
+    id = models.BigAutoField(_("ID"), primary_key=True)
+    job = models.CharField(_("job"), max_length=200)
+    slot = InstantField(_("slot"), help_text=_("The time it stands for."))
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    token = models.BigIntegerField(_("token"), help_text=_("Its number among the runs of the job."))
+    node = models.CharField(_("node"), max_length=255, blank=True)
+    start = InstantField(_("start"), null=True)
+    end = InstantField(_("end"), null=True)
+    expires = InstantField(
+        _("expires"), null=True, help_text=_("When somebody has to look at it again.")
+    )
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices)
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        verbose_name = _("run of a periodic job")
+        verbose_name_plural = _("runs of periodic jobs")
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["job", "token"], name="spooler_cron_token"),
+        ]
+        indexes = [
+            models.Index(fields=["expires"], name="spooler_cron_expires"),
+            models.Index(fields=["job", "outcome"], name="spooler_cron_outcome"),
+            models.Index(fields=["job", "slot"], name="spooler_cron_slot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} ({self.slot}): {self.outcome}"

@@ -1,0 +1,366 @@
+"""Which slots are due, and the one transaction in which a node decides on them.
+
+Its first statement locks the jobs' rows: on SQLite it takes the lock to write, so a transaction
+never has to change from reading to writing, which SQLite refuses at once where others write. What is
+read after it is what no other node can change, so each slot is decided on once.
+"""
+
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from django.db import transaction
+from django.db.models import F, Q, Subquery
+
+from ..backends import process_options
+from ..models import CronJob, CronRun
+from .clock import DatabaseNow, now
+from .jobs import PeriodicJob
+from .lease import ALIVE, Outcome, database, jobs, node, obituary, patiently, runs
+from .plan import Fate, Known, fates
+from .schedule import between, latest
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class _Clock(TypedDict):
+        now: datetime
+
+    Row = WithAnnotations[CronJob, _Clock]
+
+logger = logging.getLogger("django_spooler")
+
+MISSED_KEPT = 100
+"""Slots in a row that nobody ran of which each is recorded; older ones leave no trace."""
+
+CAUGHT_UP = 1000
+"""Slots in a row that are caught up with at most."""
+
+TRIES_AFTER_DEATH = 3
+"""Times a slot is tried whose runs die, so that a job that kills its process comes to an end."""
+
+RETRY_PAUSE = 2.0
+"""Seconds before the second attempt of a slot; doubles with each further one."""
+
+
+@dataclass
+class Claims:
+    """What one transaction decided."""
+
+    claimed: list[CronRun] = field(default_factory=list)
+    """To be run by this node."""
+    skipped: list[CronRun] = field(default_factory=list)
+    missed: list[CronRun] = field(default_factory=list)
+    died: list[CronRun] = field(default_factory=list)
+
+
+def lease_of(job: PeriodicJob) -> float:
+    """Return the lease of a job in seconds."""
+    return process_options().CRON_LEASE if job.lease is None else job.lease
+
+
+def due_until(job: PeriodicJob, moment: datetime, after: datetime) -> list[datetime]:
+    """Return the slots later than ``after`` that may start at ``moment``, chance's delay included."""
+    limit = CAUGHT_UP if job.catch_up == "all" else MISSED_KEPT
+    slots = between(job.schedule, after, moment, limit)[-limit:]
+    while slots and slots[-1] + job.delay(slots[-1]) > moment:
+        slots.pop()
+    return slots
+
+
+def next_start(job: PeriodicJob, after: datetime) -> datetime | None:
+    """Return when the first slot later than ``after`` starts, None where there is none."""
+    slot = next(job.schedule.after(after), None)
+    return slot and slot + job.delay(slot)
+
+
+def introduce(known: Sequence[PeriodicJob]) -> None:
+    """Make jobs known to the database, and their schedules as the code has them now.
+
+    A job that is seen for the first time begins with its next slot.
+    """
+    rows = {row.name: row for row in jobs().filter(name__in=[job.name for job in known])}
+    missing = [job for job in known if job.name not in rows]
+    if missing:
+        moment = now(database())
+        new = [
+            CronJob(
+                name=job.name,
+                schedule=job.schedule.in_words(),
+                slot=latest(job.schedule, moment),
+            )
+            for job in missing
+        ]
+        patiently(lambda: jobs().bulk_create(new, ignore_conflicts=True))
+    for job in known:
+        words = job.schedule.in_words()
+        if job.name in rows and rows[job.name].schedule != words:
+            row = jobs().filter(name=job.name)
+            patiently(partial(row.update, schedule=words))
+
+
+def candidates(known: Iterable[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
+    """Return the time by the database's clock, and the jobs that somebody has to decide on now."""
+    moment = now(database())
+    rows = {row.name: row for row in jobs()}
+    waiting = set(runs().filter(expires__lte=moment).values_list("job", flat=True))
+    found = []
+    for job in known:
+        row = rows.get(job.name)
+        if row is None or not job.enabled:
+            continue
+        start = None if row.paused or row.slot is None else next_start(job, row.slot)
+        if job.name in waiting or (start is not None and start <= moment):
+            found.append(job)
+    return moment, found
+
+
+def look() -> tuple[datetime, datetime | None]:
+    """Return the time by the database's clock, and when a run has to be looked at next."""
+    first = runs().filter(expires__isnull=False).order_by("expires").values("expires")[:1]
+    row = jobs().annotate(now=DatabaseNow(), first=Subquery(first)).values("now", "first").first()
+    return (row["now"], row["first"]) if row else (now(database()), None)
+
+
+def to_look_at(moment: datetime) -> set[str]:
+    """Return the names of the jobs of which a run has to be looked at now."""
+    return set(runs().filter(expires__lte=moment).values_list("job", flat=True))
+
+
+def claim(
+    known: Sequence[PeriodicJob], *, until: datetime | None = None, begin: bool = False
+) -> Claims:
+    """Decide on all slots of these jobs that are due, and claim those that are to be run.
+
+    ``until`` leaves out later slots. With ``begin`` the claimed runs start at once; otherwise
+    whoever runs one begins its lease.
+    """
+    return patiently(lambda: _claim(known, until, begin))
+
+
+def claim_now(job: PeriodicJob, *, begin: bool = False) -> CronRun | None:
+    """Claim a run of the job outside of its times; None while it runs and must not overlap.
+
+    It stands for this moment.
+    """
+    return patiently(lambda: _claim_now(job, begin))
+
+
+def _claim_now(job: PeriodicJob, begin: bool) -> CronRun | None:
+    with transaction.atomic(using=database()):
+        row = _lock([job]).get(job.name)
+        if row is None:
+            return None
+        decision = _Decision(job, row, _runs_of([row]).get(job.name, []), begin)
+        decision.bury_the_dead()
+        run = None
+        if job.overlap == "allow" or not decision.is_busy:
+            run = decision.add(row.now, Outcome.RUNNING if begin else Outcome.CLAIMED)
+        decision.save()
+    return run
+
+
+def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) -> Claims:
+    found = Claims()
+    with transaction.atomic(using=database()):
+        rows = _lock(known)
+        open_runs = _runs_of(list(rows.values()))
+        created: list[CronRun] = []
+        for job in known:
+            if job.name not in rows:
+                continue
+            decision = _Decision(job, rows[job.name], open_runs.get(job.name, []), begin)
+            decision.decide(until)
+            decision.save_known()
+            created += decision.created
+            found.claimed += decision.claimed
+            found.skipped += decision.of(Outcome.SKIPPED)
+            found.missed += decision.of(Outcome.MISSED)
+            found.died += decision.died
+        runs().bulk_create(created)
+    return found
+
+
+def _lock(known: Sequence[PeriodicJob]) -> "dict[str, Row]":
+    """Lock the rows of these jobs, and return them by name."""
+    rows = jobs().filter(name__in=[job.name for job in known])
+    rows.update(token=F("token"))
+    return {row.name: row for row in rows.annotate(now=DatabaseNow())}
+
+
+def _runs_of(rows: "Sequence[Row]") -> dict[str, list[CronRun]]:
+    """Return of each job the runs that are not over, want a look, or started last."""
+    found: dict[str, list[CronRun]] = {}
+    started = {row.name: row.started for row in rows}
+    wanted = Q(outcome__in=(*ALIVE, Outcome.QUEUED)) | Q(expires__isnull=False)
+    last = Q(token__in=set(started.values()))
+    for run in runs().filter(wanted | last, job__in=list(started)).order_by("token"):
+        if run.expires or run.outcome in (*ALIVE, Outcome.QUEUED) or run.token == started[run.job]:
+            found.setdefault(run.job, []).append(run)
+    return found
+
+
+class _Decision:
+    """What becomes of one job's slots, in the transaction that holds its row."""
+
+    def __init__(self, job: PeriodicJob, row: "Row", open_runs: list[CronRun], begin: bool) -> None:
+        self._job = job
+        self._row = row
+        self._runs = open_runs
+        self._begin = begin
+        self._lease = timedelta(seconds=lease_of(job))
+        self.created: list[CronRun] = []
+        self.claimed: list[CronRun] = []
+        self.died: list[CronRun] = []
+        self._changed: dict[int, CronRun] = {}
+        self._before = self._state()
+
+    @property
+    def is_busy(self) -> bool:
+        return any(run.outcome in ALIVE for run in self._runs)
+
+    def decide(self, until: datetime | None) -> None:
+        self.bury_the_dead()
+        self._retry()
+        if self._row.paused or self._row.slot is None:
+            self._pass_by()
+            return
+        self._take_up_queue()
+        moment = self._row.now if until is None else min(until, self._row.now)
+        due = due_until(self._job, moment, self._row.slot)
+        if not due:
+            return
+        for slot, fate in zip(due, self._fates(due), strict=True):
+            self.add(slot, self._outcome(fate))
+        self._row.slot = due[-1]
+
+    def _fates(self, due: list[datetime]) -> list[Fate]:
+        started = [run for run in self._runs if run.token == self._row.started]
+        return fates(
+            due,
+            Known(
+                now=self._row.now,
+                busy_since=started[0].start if started else None,
+                busy_until=started[0].end if started else None,
+                is_busy=self.is_busy,
+                has_queue=any(run.outcome == Outcome.QUEUED for run in self._runs),
+            ),
+            overlap=self._job.overlap,
+            catch_up=self._job.catch_up,
+            max_age=timedelta(seconds=self._job.catch_up_max_age),
+        )
+
+    def _outcome(self, fate: Fate) -> str:
+        if fate is Fate.RUN:
+            return Outcome.RUNNING if self._begin else Outcome.CLAIMED
+        return {
+            Fate.QUEUE: Outcome.QUEUED,
+            Fate.SKIP: Outcome.SKIPPED,
+            Fate.MISS: Outcome.MISSED,
+        }[fate]
+
+    def bury_the_dead(self) -> None:
+        """End runs whose lease is over, and let their slots be run again."""
+        for run in self._runs:
+            if run.outcome not in ALIVE or run.expires is None or run.expires > self._row.now:
+                continue
+            if run.outcome == Outcome.CLAIMED:
+                self._take(run)  # it never began
+                continue
+            self._end(run, Outcome.DIED, obituary(run))
+            self.died.append(run)
+            if run.attempt < max(TRIES_AFTER_DEATH, self._job.max_attempts):
+                self.add(run.slot, Outcome.QUEUED, attempt=run.attempt + 1)
+
+    def _retry(self) -> None:
+        """Let a slot be run again whose run failed; forget who was only to be looked at."""
+        for run in self._runs:
+            if run.outcome in (*ALIVE, Outcome.QUEUED) or run.expires is None:
+                continue
+            if run.expires > self._row.now:
+                continue
+            run.expires = None
+            self._changed[run.token] = run
+            if run.outcome == Outcome.FAILED and run.attempt < self._job.max_attempts:
+                self.add(run.slot, Outcome.QUEUED, attempt=run.attempt + 1)
+
+    def _take_up_queue(self) -> None:
+        queue = sorted(
+            (run for run in self._runs if run.outcome == Outcome.QUEUED),
+            key=lambda run: (run.slot, run.attempt),
+        )
+        for run in queue:
+            if self._job.overlap == "allow" or not self.is_busy:
+                self._take(run)
+
+    def _pass_by(self) -> None:
+        """Let the slots of a paused job go, and what waits for its turn."""
+        for run in self._runs:
+            if run.outcome == Outcome.QUEUED:
+                self._end(run, Outcome.SKIPPED, "The job was paused.")
+        self._row.slot = max(
+            self._row.slot or self._row.now, latest(self._job.schedule, self._row.now)
+        )
+
+    def _take(self, run: CronRun) -> None:
+        """Let a run that waits begin, here."""
+        run.outcome = Outcome.RUNNING if self._begin else Outcome.CLAIMED
+        self._hold(run)
+        if run not in self.created:
+            self._changed[run.token] = run
+
+    def add(self, slot: datetime, outcome: str, *, attempt: int = 1) -> CronRun:
+        """Make a run of the job's next token."""
+        self._row.token += 1
+        run = CronRun(
+            job=self._job.name, slot=slot, attempt=attempt, token=self._row.token, outcome=outcome
+        )
+        if outcome in ALIVE:
+            self._hold(run)
+        self.created.append(run)
+        self._runs.append(run)
+        return run
+
+    def _hold(self, run: CronRun) -> None:
+        run.node = node()
+        run.start = self._row.now if run.outcome == Outcome.RUNNING else None
+        run.expires = self._row.now + self._lease
+        self._row.started = run.token
+        self.claimed.append(run)
+
+    def _end(self, run: CronRun, outcome: str, error: str) -> None:
+        run.outcome, run.error, run.expires = outcome, error, None
+        run.end = self._row.now if run.start else None
+        if run not in self.created:
+            self._changed[run.token] = run
+
+    def of(self, outcome: str) -> list[CronRun]:
+        """Return what was made with this outcome."""
+        return [run for run in self.created if run.outcome == outcome]
+
+    def save(self) -> None:
+        """Write all of it."""
+        self.save_known()
+        runs().bulk_create(self.created)
+
+    def save_known(self) -> None:
+        """Write what changed of the job's row and of earlier runs."""
+        for run in self._changed.values():
+            run.save(
+                using=database(),
+                update_fields=["outcome", "error", "node", "start", "end", "expires"],
+            )
+        if self._state() != self._before:
+            jobs().filter(name=self._row.name).update(**self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {name: getattr(self._row, name) for name in ("slot", "token", "started")}
+
+
+def shuffled(known: Sequence[PeriodicJob]) -> list[PeriodicJob]:
+    """Return the jobs in an order of chance: nodes that look at once are less in each other's way."""
+    return random.sample(list(known), len(known))

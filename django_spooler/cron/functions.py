@@ -1,0 +1,77 @@
+"""One run of a function job, from its start to its end in the history."""
+
+import logging
+from contextlib import suppress
+from traceback import format_exception
+
+from ..exceptions import LeaseLost
+from ..models import CronRun
+from ..perform import clean_context, in_words
+from ..timelimit import time_limit
+from . import announce
+from .claims import RETRY_PAUSE, lease_of
+from .heartbeat import Heartbeat
+from .jobs import CronContext, PeriodicJob
+from .lease import Lease, Outcome
+
+logger = logging.getLogger("django_spooler")
+
+_ERROR_LENGTH = 20_000
+"""Characters of a traceback that the history keeps, the last ones."""
+
+
+def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
+    """Run a job for a slot that this process has claimed, and settle it.
+
+    Return what the job raised. Raise LeaseLost where the run was taken over meanwhile: then nothing
+    was settled, whatever the function did.
+    """
+    lease = Lease(claimed, lease_of(job))
+    if claimed.outcome == Outcome.CLAIMED:
+        lease.begin()
+        claimed.outcome = Outcome.RUNNING
+    announce.started(job, claimed)
+    with Heartbeat(lease) as heartbeat:
+        error = _call(job, claimed, heartbeat)
+    outcome = Outcome.SUCCESS if error is None else Outcome.FAILED
+    text = "" if error is None else "".join(format_exception(error))[-_ERROR_LENGTH:]
+    try:
+        lease.settle(outcome, text, look_in=_look_in(job, claimed, error))
+    except LeaseLost as lost:
+        logger.error("%s", lost)
+        raise
+    claimed.outcome, claimed.error = outcome, text
+    announce.finished(job, claimed, error)
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    return error
+
+
+def _call(job: PeriodicJob, claimed: CronRun, heartbeat: Heartbeat) -> BaseException | None:
+    arguments = []
+    if job.takes_context:
+        arguments.append(
+            CronContext(job.name, claimed.slot, claimed.attempt, lambda: heartbeat.lost)
+        )
+    try:
+        with time_limit(job.timeout, job.name):
+            clean_context().run(job.function, *arguments)
+    except BaseException as error:
+        with suppress(Exception):
+            logger.error(
+                "Periodic job %s failed for %s: %s",
+                job.name,
+                claimed.slot.isoformat(),
+                in_words(error),
+                exc_info=error,
+            )
+        return error
+    return None
+
+
+def _look_in(job: PeriodicJob, claimed: CronRun, error: BaseException | None) -> float | None:
+    """Return in how many seconds somebody has to look at the job, None for nobody."""
+    if error is not None and claimed.attempt < job.max_attempts:
+        return float(RETRY_PAUSE * 2 ** (claimed.attempt - 1))
+    has_queue = job.overlap == "queue" or job.catch_up == "all" or job.max_attempts > 1
+    return 0.0 if has_queue else None

@@ -1,0 +1,61 @@
+"""A run's lease is renewed by a thread, for as long as the job takes."""
+
+import logging
+import threading
+from types import TracebackType
+
+from django.db import Error, connections
+
+from ..exceptions import LeaseLost
+from .lease import Lease
+
+logger = logging.getLogger("django_spooler")
+
+_BEATS = 3
+"""Renewals in the time of one lease; while the database is away it is tried oftener."""
+
+
+class Heartbeat:
+    """Renews a lease, on a database connection of its own, until the block ends."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self.lost = False
+        """True once another node has the job."""
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Renew no more; a renewal under way ends first."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        every = self._lease.seconds / _BEATS
+        pause = every
+        try:
+            while not self._stopped.wait(pause):
+                try:
+                    self._lease.renew()
+                    pause = every
+                except Error as error:
+                    logger.warning("The lease of %r is not renewed: %s", self._lease.run.job, error)
+                    connections.close_all()
+                    pause = every / 5
+        except LeaseLost as lost:
+            self.lost = True
+            logger.error("%s", lost)
+        finally:
+            connections.close_all()

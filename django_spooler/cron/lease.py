@@ -1,0 +1,171 @@
+"""Who runs a job, and until when. The database decides; no session holds a lock there.
+
+A run lives as long as its lease is renewed. Its end, each renewal, and the burial of a run whose
+lease is over are updates of a row that still says it is running: whichever comes second finds none.
+So a node that was frozen cannot settle what another has taken over, and it hears of that. The row's
+token counts up with each run of the job: it is the fence.
+
+Nothing here needs a session of its own: a connection pooler in transaction mode will do.
+"""
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db.models import QuerySet
+
+from ..exceptions import LeaseLost
+from ..models import CronJob, CronRun
+from .clock import DatabaseNow
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT = 60.0
+"""Seconds for which a statement that other nodes are in the way of is tried again."""
+
+_BUSY = ("locked", "deadlock", "lock wait timeout", "could not serialize", "record has changed")
+"""What SQLite, PostgreSQL, MySQL and MariaDB say then."""
+
+Outcome = CronRun.Outcome
+ALIVE = (Outcome.CLAIMED, Outcome.RUNNING)
+"""The outcomes of a run that holds its lease."""
+
+
+def database() -> str:
+    """Return the alias of the database that the runs are kept in, as the routers say."""
+    return router.db_for_write(CronRun)
+
+
+def runs() -> "QuerySet[CronRun]":
+    """Return all runs, read where they are written: a replica is late."""
+    return CronRun.objects.using(database())
+
+
+def jobs() -> "QuerySet[CronJob]":
+    """Return what is known of all jobs, read where it is written."""
+    return CronJob.objects.using(database())
+
+
+def node() -> str:
+    """Return the name of this machine, as the history shows it."""
+    return socket.gethostname()
+
+
+def patiently(statement: Callable[[], T]) -> T:
+    """Return what a statement or a transaction gives, tried again while other nodes are in its way.
+
+    Raise OperationalError where they are for BUSY_TIMEOUT, and at once for any other reason.
+    """
+    connection = connections[database()]
+    until = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            return statement()
+        except OperationalError as error:
+            busy = any(words in str(error).lower() for words in _BUSY)
+            if connection.in_atomic_block or not busy or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.005, 0.05))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run a job, for as long as it is renewed."""
+
+    run: CronRun
+    seconds: float
+
+    def begin(self) -> None:
+        """Start a run that was claimed. Raise LeaseLost where that is no more ours to do."""
+        self._update(
+            "start",
+            (Outcome.CLAIMED,),
+            outcome=Outcome.RUNNING,
+            node=node(),
+            start=DatabaseNow(),
+            expires=DatabaseNow(self.seconds),
+        )
+
+    def renew(self) -> None:
+        """Let the lease begin anew. Raise LeaseLost where another node has taken the job over."""
+        self._update("renew", ALIVE, expires=DatabaseNow(self.seconds))
+
+    def settle(self, outcome: str, error: str = "", *, look_in: float | None = None) -> None:
+        """Write down how the run ended, by the database's clock.
+
+        In ``look_in`` seconds somebody has to look at the job, None for nobody. Raise LeaseLost
+        where another node has taken the job over: its run is what counts.
+        """
+        self._update(
+            "settle",
+            ALIVE,
+            outcome=outcome,
+            error=error,
+            end=DatabaseNow(),
+            expires=None if look_in is None else DatabaseNow(look_in),
+        )
+
+    def _update(self, verb: str, outcomes: tuple[str, ...], **values: Any) -> None:
+        # By its token, since MySQL tells no key of rows that were inserted together.
+        mine = runs().filter(job=self.run.job, token=self.run.token, outcome__in=outcomes)
+        if not patiently(lambda: mine.update(**values)):
+            raise LeaseLost(
+                f"{node()} cannot {verb} its run of {self.run.job!r} for"
+                f" {self.run.slot.isoformat()}: it was not heard of for the {self.seconds:g} s of its"
+                " lease, and the slot was given to another. If no process was frozen or killed, give"
+                " the job a longer lease."
+            )
+
+
+def start(
+    job: str, slot: datetime, *, token: int, seconds: float, attempt: int = 1
+) -> Lease | None:
+    """Start a run under the job's next token; None where another node took that token.
+
+    ``seconds`` is the lease.
+    """
+    run = CronRun(
+        job=job,
+        slot=slot,
+        attempt=attempt,
+        token=token,
+        node=node(),
+        start=DatabaseNow(),
+        expires=DatabaseNow(seconds),
+        outcome=Outcome.RUNNING,
+    )
+    try:
+        patiently(lambda: _insert(run))
+    except IntegrityError:
+        return None
+    return Lease(runs().get(job=job, token=token), seconds)
+
+
+def bury(run: CronRun) -> bool:
+    """Write down that a run's lease is over; False where it was renewed or has ended."""
+    dead = runs().filter(job=run.job, token=run.token, outcome__in=ALIVE, expires__lt=DatabaseNow())
+    end = DatabaseNow()
+    return bool(
+        patiently(
+            lambda: dead.update(outcome=Outcome.DIED, end=end, error=obituary(run), expires=None)
+        )
+    )
+
+
+def obituary(run: CronRun) -> str:
+    """Return what the history says of a run whose lease is over."""
+    return f"{run.node} was not heard of for the run's whole lease: it died, or was frozen."
+
+
+def _insert(run: CronRun) -> None:
+    alias = database()
+    if connections[alias].in_atomic_block:
+        with transaction.atomic(alias):  # a refusal must not end the caller's transaction
+            run.save(using=alias, force_insert=True)
+    else:
+        run.save(using=alias, force_insert=True)
