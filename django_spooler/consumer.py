@@ -23,7 +23,8 @@ from .result import SpoolerResult
 from .settle import announce_set_aside, set_aside, settle
 from .spool.directory import Spool
 from .spool.files import read_settled
-from .spool.place import Place, claimable
+from .spool.names import TaskName
+from .spool.place import Place
 from .spool.queue import Claimed
 from .timelimit import kill_after
 
@@ -103,7 +104,7 @@ def adopt(spool: Spool, path: str) -> None:
         spool.set_aside(path, reason)
         announce_set_aside(os.path.basename(path), reason, error)
         return
-    name = claimable(os.path.basename(path), place)
+    name = TaskName(os.path.basename(path))
     if message.run_after is not None and message.run_after > time.time():
         spool.schedule(path, name, place, message.run_after)
     else:

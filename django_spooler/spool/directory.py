@@ -21,6 +21,7 @@ import errno
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ from .files import (
     sync_directory,
 )
 from .names import PREFIX, TaskName, new_base, new_id
-from .place import DOTS, NAME_MAX, TREE, Place, claimable, fitting, is_number
+from .place import DOTS, NAME_MAX, TREE, Place, fitting, is_number
 from .reason import WHY, Reason, read_reason
 
 ALL_QUEUES = ";all"
@@ -298,14 +299,14 @@ class Spool:
 
     def _put_back(self, path: str, name: str, why: Reason) -> None:
         if why.place is not None:
-            task = claimable(TaskName.parse(name).base, why.place)
-            self.make_ready(path, replace(task, ready_at=time.time_ns() // 1000), why.place)
+            task = TaskName(TaskName.parse(name).base, ready_at=time.time_ns() // 1000)
+            self.make_ready(path, task, why.place)
             return
-        if not is_spool_name(name):  # nobody would look at it again
-            name = f"{PREFIX}{name}"
-        if len(os.fsencode(name)) > NAME_MAX:
-            name = new_base()
-        _rename_into(path, os.path.join(self.directory, why.numbered or "", name))
+        seen = name if is_spool_name(name) else f"{PREFIX}{name}"
+        if len(os.fsencode(seen)) > NAME_MAX:  # nobody would ever look at it there
+            self.set_aside(path, why.reason, name=name)
+            return
+        _rename_into(path, os.path.join(self.directory, why.numbered or "", seen))
 
     def discard(self, identifier: str) -> bool:
         """Delete a failed file; False if there is none of that id.
@@ -408,8 +409,8 @@ def is_spool_name(name: str) -> bool:
 def _rename_into(path: str, target: str) -> str:
     """Rename, making the target's directory if needed, never over another file; return the target."""
     if not is_gone(target):
-        _, semicolon, state = os.path.basename(target).partition(";")
-        target = os.path.join(os.path.dirname(target), f"{new_base()}{semicolon}{state}")
+        directory, name = os.path.split(target)
+        target = os.path.join(directory, f"{PREFIX}{secrets.token_hex(4)}_{name}")
     while True:
         try:
             move(path, target)

@@ -9,7 +9,8 @@ opening the file stands behind it, as in a Maildir::
 
 ``a`` counts the attempts used up, ``c`` how often the task was cut by the death of its whole server,
 ``r`` is when the task became ready (microseconds since the epoch), for one that waited for its time.
-A name of any other form is sorted first: its content decides what becomes of it.
+A name of any other form is sorted first: its content decides what becomes of it. One that leaves no
+room for all this, with some 200 bytes or more, is set aside as it is.
 """
 
 import itertools
@@ -27,7 +28,7 @@ _FORM = re.compile(
     r"(?:;r=(?P<ready_at>0|[1-9]\d{0,17}))?",
     re.DOTALL | re.ASCII,
 )
-_MOST_ATTEMPTS = 999_999
+MOST = 999_999
 """What a name counts to; Django's result keeps a list as long."""
 
 _counter = itertools.count(1)
@@ -57,8 +58,8 @@ class TaskName:
         )
 
     def __str__(self) -> str:
-        attempts = f";a={min(self.attempts, _MOST_ATTEMPTS)}" if self.attempts else ""
-        cuts = f";c={min(self.cuts, _MOST_ATTEMPTS)}" if self.cuts else ""
+        attempts = f";a={min(self.attempts, MOST)}" if self.attempts else ""
+        cuts = f";c={min(self.cuts, MOST)}" if self.cuts else ""
         ready_at = f";r={self.ready_at}" if self.ready_at is not None else ""
         return f"{self.base}{attempts}{cuts}{ready_at}"
 

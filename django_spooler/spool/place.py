@@ -4,16 +4,21 @@ What is not formed as these functions form it was not put there by us.
 """
 
 import os
-import time
 from dataclasses import dataclass, replace
 
-from .names import TaskName, new_base
+from .names import MOST, TaskName
 
 TREE = "django"
 LEVELS = range(201)
 DOTS = ("", ".", "..")
 NAME_MAX = 255
 """Bytes a file's name has at most, on Linux's file systems."""
+
+_LATEST = 10**16
+"""A ready time, in microseconds, of as many digits as any will have."""
+
+_ROOMY = NAME_MAX - len(str(TaskName("", attempts=MOST, cuts=MOST, ready_at=_LATEST)))
+"""Bytes of a name that has room for sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +80,21 @@ def claimed_name(place: Place, name: str) -> str:
     return f"{place.level}:{place.queue}:{name}"
 
 
-def claimable(name: str, place: Place) -> TaskName:
-    """Return a task's name from a file's: another one, where that leaves no room to claim it."""
-    longest = claimed_name(place, str(TaskName(name, attempts=1, cuts=1, ready_at=time.time_ns())))
-    return TaskName(name if len(os.fsencode(longest)) <= NAME_MAX else new_base())
+def has_room(claimed: str) -> bool:
+    """Tell whether a name in a running directory can take whatever is noted behind it.
+
+    Those that uWSGI and we make always can: 131 bytes at most, with a queue's name of 80.
+    """
+    if len(os.fsencode(claimed)) <= _ROOMY:
+        return True
+    longest = replace(TaskName.parse(claimed), attempts=MOST, cuts=MOST, ready_at=_LATEST)
+    return len(os.fsencode(str(longest))) <= NAME_MAX
 
 
 def fitting(name: TaskName) -> str:
-    """Return a name that a file can have: a foreign one may leave no room for what we add."""
-    for fitting in (name, replace(name, ready_at=None)):
-        if len(os.fsencode(str(fitting))) <= NAME_MAX:
-            return str(fitting)
-    return str(replace(name, base=new_base()))
+    """Return a file's name for a task's; one that is too long to be claimed goes without a time."""
+    whole = str(name)
+    return whole if len(os.fsencode(whole)) <= NAME_MAX else str(replace(name, ready_at=None))
 
 
 def parse_claimed_name(name: str) -> tuple[Place, str] | None:

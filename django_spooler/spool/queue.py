@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from .directory import ALL_QUEUES, ASTRAY, Spool
 from .files import is_closed, is_stray, names_in
 from .names import TaskName, order
-from .place import Place, claimed_name, parse_level
+from .place import Place, claimed_name, has_room, parse_level
 from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")
@@ -123,11 +123,13 @@ class ReadyQueue:
         return None
 
     def _claim(self, directory: str, name: str, place: Place) -> Claimed | None:
-        target = f"{self._running}/{claimed_name(place, name)}"
+        path, claimed = f"{directory}/{name}", claimed_name(place, name)
         try:
-            os.rename(f"{directory}/{name}", target)
+            if not has_room(claimed):
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            os.rename(path, target := f"{self._running}/{claimed}")
         except OSError as error:
-            self._refuse(error, f"{directory}/{name}", place)
+            self._refuse(error, path, place)
             return None
         return Claimed(target, name, place)
 

@@ -249,8 +249,6 @@ class _Strewer:
         for name, (place, digest) in self.strewn.items():
             found = [listed[name]] if name in listed else []
             found = found or [entry for other, entry in listed.items() if name in other]
-            if not found and len(name) > 200:  # a retry gave it a name that leaves room to claim it
-                found = [entry for entry in failed if _digest(os.fsencode(entry["file"])) == digest]
             assert found, f"not listed: {name!r} from {place!r}"
             assert found[0]["reason"], found[0]
             assert _digest(os.fsencode(found[0]["file"])) == digest, (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from django_spooler import message, overview
+from django_spooler.conf import queue_problem
 from django_spooler.envelope import parse
 from django_spooler.exceptions import (
     DamagedTask,
@@ -17,8 +18,9 @@ from django_spooler.exceptions import (
 )
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import StillWritten, read_settled
+from django_spooler.spool.names import TaskName
 from django_spooler.spool.packet import encode
-from django_spooler.spool.place import Place
+from django_spooler.spool.place import Place, claimed_name, has_room
 from django_spooler.spool.queue import ReadyQueue
 from django_spooler.spool.schedule import Schedule
 from django_spooler.spool.watch import new_watcher
@@ -137,6 +139,51 @@ def test_name_of_255_bytes_can_be_set_aside(spool):
     spool.set_aside(path, "a FIFO")
     (entry,) = overview.entries(spool, "failed")
     assert os.path.basename(entry.file) == "x" * 255
+
+
+@pytest.mark.parametrize("length", [40, 200, 215, 236, 255])
+@pytest.mark.parametrize("start", ["", "uwsgi_spoolfile_on_", "\udcff"])
+def test_file_of_any_name_keeps_it_on_its_way_and_after_a_retry(spool, queue, start, length):
+    """One that had no room for what is noted in names was called otherwise, and nobody found it."""
+    name = start.ljust(length - 2 * (start == "\udcff"), "x")
+    directory = spool.path("ready", "default", "100")
+    os.makedirs(directory)
+    Path(directory, name).write_bytes(CONTENT)
+    for _ in range(2):
+        if claimed := queue.claim():
+            spool.set_aside(claimed.path, "because", place=claimed.place, name=claimed.name)
+        (entry,) = overview.entries(spool, "failed")
+        assert name in os.path.basename(entry.file)
+        assert Path(entry.file).read_bytes() == CONTENT
+        assert spool.retry(entry.id)
+        queue.relist()
+
+
+def test_stray_file_keeps_its_name_where_a_retry_has_no_place_for_it(spool):
+    name = "x" * 255
+    Path(spool.directory, name).write_bytes(b"")
+    identifier = spool.set_aside(os.path.join(spool.directory, name), "a stray")
+    assert spool.retry(identifier)
+    (entry,) = overview.entries(spool, "failed")
+    assert (os.path.basename(entry.file), entry.reason) == (name, "a stray")
+
+
+def test_longest_name_of_ours_has_room_in_the_longest_queue():
+    base = f"uwsgi_spoolfile_on_{'h' * 64}_4194304_{2**31}_{2**31}_{2**34}_999999"
+    assert queue_problem("q" * 80) is None
+    assert queue_problem("q" * 81)
+    assert has_room(claimed_name(Place("q" * 80, 200), base))
+
+
+def test_two_files_of_one_name_keep_it_both(spool):
+    publish(spool)
+    paths = [os.path.join(spool.directory, part, "same") for part in ("1", "2")]
+    for path in paths:
+        os.mkdir(os.path.dirname(path))
+        Path(path).write_bytes(CONTENT)
+        spool.make_ready(path, TaskName("same"), Place("default", 100))
+    names = os.listdir(spool.path("ready", "default", "100"))
+    assert sum("same" in name for name in names) == 2
 
 
 def test_directory_that_takes_nothing_is_an_error_with_a_remedy(tmp_path):
