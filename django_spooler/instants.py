@@ -13,20 +13,20 @@ from django.db.models.expressions import Combinable
 from django.utils import timezone as django_timezone
 from django.utils.dateparse import parse_datetime
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(instant: datetime) -> int:
     """Return microseconds since the epoch; a naive time is taken in the site's current zone."""
     if django_timezone.is_naive(instant):
         instant = django_timezone.make_aware(instant)
-    return (instant - _EPOCH) // _MICROSECOND
+    return (instant - EPOCH) // MICROSECOND
 
 
 def from_microseconds(value: int) -> datetime:
     """Return an aware time in UTC."""
-    return _EPOCH + value * _MICROSECOND
+    return EPOCH + value * MICROSECOND
 
 
 class InstantField(models.BigIntegerField):  # type: ignore[type-arg]

@@ -138,11 +138,12 @@ class CronRun(models.Model):
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["job", "token"], name="spooler_cron_token"),
+            # Whatever goes wrong in deciding: no two nodes run one attempt of a slot.
+            models.UniqueConstraint(fields=["job", "slot", "attempt"], name="spooler_cron_slot"),
         ]
         indexes = [
             models.Index(fields=["expires"], name="spooler_cron_expires"),
             models.Index(fields=["job", "outcome"], name="spooler_cron_outcome"),
-            models.Index(fields=["job", "slot"], name="spooler_cron_slot"),
         ]
 
     def __str__(self) -> str:

@@ -1,29 +1,53 @@
 """What others hear of periodic jobs: signals, mail to the site's admins, pings to a service.
 
-Nothing here can change what became of a run.
+Nothing here can change what became of a run: what fails is logged.
 """
 
+import functools
 import logging
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import ParamSpec
 
 from django.core.mail import mail_admins
+from django.db.models import F
 
 from ..backends import process_options
+from ..instants import MICROSECOND
 from ..models import CronRun
 from ..signals import cron_failed, cron_finished, cron_late, cron_recovered, cron_started
+from .claims import Claims
 from .jobs import PeriodicJob
 from .lease import Outcome, runs
 from .ping import ping
 
+P = ParamSpec("P")
+
 logger = logging.getLogger("django_spooler")
 
+_AGAIN = timedelta(days=1)
+"""After which a job that is late, and was before, is worth another mail."""
 
+
+def _harmless(announce: Callable[P, None]) -> Callable[P, None]:
+    @functools.wraps(announce)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            announce(*args, **kwargs)
+        except Exception:
+            logger.exception("A periodic job could not be announced")
+
+    return guarded
+
+
+@_harmless
 def started(job: PeriodicJob, run: CronRun) -> None:
     """Tell that a run starts."""
     cron_started.send_robust(CronRun, run=run)
     ping(job, "start")
 
 
+@_harmless
 def finished(job: PeriodicJob, run: CronRun, error: BaseException | None) -> None:
     """Tell that a run ended, and whether the job works again."""
     cron_finished.send_robust(CronRun, run=run, exception=error)
@@ -35,22 +59,58 @@ def finished(job: PeriodicJob, run: CronRun, error: BaseException | None) -> Non
         _mail(f"Periodic job {job.name} works again", f"Its run for {run.slot} succeeded.")
 
 
-def died(job: PeriodicJob, run: CronRun) -> None:
-    """Tell that a run's process died, or was frozen."""
+@_harmless
+def decided(job: PeriodicJob, found: Claims) -> None:
+    """Tell what went wrong with a job, as it was found when its slots were decided on."""
+    for run in found.died:
+        if run.job == job.name:
+            _died(job, run)
+    missed = [run.slot for run in found.missed if run.job == job.name]
+    if missed:
+        _late(job.name, missed, missed=True)
+    bound = timedelta(seconds=process_options().CRON_LATE)
+    behind = [
+        run.slot
+        for run in found.claimed
+        if run.job == job.name
+        and run.attempt == 1
+        and found.now - run.slot - job.delay(run.slot) > bound
+    ]
+    if behind:
+        _late(job.name, behind, missed=False)
+
+
+def _died(job: PeriodicJob, run: CronRun) -> None:
     logger.error("Periodic job %s died for %s: %s", job.name, run.slot.isoformat(), run.error)
     ping(job, "fail")
     _failed(job, run)
 
 
-def late(name: str, slot: datetime, *, missed: bool) -> None:
-    """Tell that a slot was not started in time, or never will be."""
-    what = "never started" if missed else "has not started yet"
-    logger.error("Periodic job %s %s for %s", name, what, slot.isoformat())
-    cron_late.send_robust(CronRun, job=name, slot=slot, missed=missed)
-    _mail(
-        f"Periodic job {name} {what}",
-        f"It was due at {slot.isoformat()}. Does any node run the periodic jobs, and is one free?\n"
-        "See: python manage.py crons list",
+def _late(name: str, slots: list[datetime], *, missed: bool) -> None:
+    what = "was not started" if missed else "started late"
+    logger.error("Periodic job %s %s for %s", name, what, _in_words(slots))
+    for slot in slots:
+        cron_late.send_robust(CronRun, job=name, slot=slot, missed=missed)
+    if not _was_late_before(name, slots[0]):
+        _mail(
+            f"Periodic job {name} {what}",
+            f"It was due at {_in_words(slots)}. Does any node run the periodic jobs, and is one"
+            f" free?\nFor a day there is no other mail about this.\n"
+            f"See: python manage.py crons history {name}",
+        )
+
+
+def _in_words(slots: list[datetime]) -> str:
+    first = slots[0].isoformat()
+    return first if len(slots) == 1 else f"{first} and {len(slots) - 1} times after it"
+
+
+def _was_late_before(name: str, slot: datetime) -> bool:
+    bound = timedelta(seconds=process_options().CRON_LATE)
+    before = runs().filter(job=name, slot__lt=slot, slot__gte=slot - _AGAIN)
+    return (
+        before.filter(outcome=Outcome.MISSED).exists()
+        or before.filter(attempt=1, start__gt=F("slot") + bound // MICROSECOND).exists()
     )
 
 
@@ -61,24 +121,12 @@ def _failed(job: PeriodicJob, run: CronRun) -> None:
 
 
 def _failed_before(run: CronRun) -> bool:
-    before = (
-        runs()
-        .filter(
-            job=run.job,
-            token__lt=run.token,
-            outcome__in=(Outcome.SUCCESS, Outcome.FAILED, Outcome.DIED),
-        )
-        .order_by("-token")
-        .values_list("outcome", flat=True)
-        .first()
-    )
-    return before in (Outcome.FAILED, Outcome.DIED)
+    ended = (Outcome.SUCCESS, Outcome.FAILED, Outcome.DIED)
+    before = runs().filter(job=run.job, token__lt=run.token, outcome__in=ended)
+    outcome = before.order_by("-token").values_list("outcome", flat=True).first()
+    return outcome in (Outcome.FAILED, Outcome.DIED)
 
 
 def _mail(subject: str, text: str) -> None:
-    if not process_options().CRON_MAIL:
-        return
-    try:
+    if process_options().CRON_MAIL:
         mail_admins(subject, text, fail_silently=False)
-    except Exception:
-        logger.exception("Mail to ADMINS could not be sent: %s", subject)

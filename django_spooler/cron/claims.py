@@ -1,8 +1,9 @@
 """Which slots are due, and the one transaction in which a node decides on them.
 
-Its first statement locks the jobs' rows: on SQLite it takes the lock to write, so a transaction
-never has to change from reading to writing, which SQLite refuses at once where others write. What is
-read after it is what no other node can change, so each slot is decided on once.
+Its first statement locks the jobs' rows, in the order of their names, so that no two nodes wait for
+each other: on SQLite it takes the lock to write, so a transaction never has to change from reading to
+writing, which SQLite refuses at once where others write. What is read after it is what no other node
+can change, so each slot is decided on once. The unique rows of the history are the last guard.
 """
 
 import logging
@@ -13,15 +14,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F, Q, Subquery
 
 from ..backends import process_options
+from ..instants import EPOCH
 from ..models import CronJob, CronRun
 from .clock import DatabaseNow, now
 from .jobs import PeriodicJob
 from .lease import ALIVE, Outcome, database, jobs, node, obituary, patiently, runs
-from .plan import Fate, Known, fates
+from .plan import FRESH, Fate, Known, fates
 from .schedule import between, latest
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ RETRY_PAUSE = 2.0
 class Claims:
     """What one transaction decided."""
 
+    now: datetime
+    """When, by the database's clock."""
     claimed: list[CronRun] = field(default_factory=list)
     """To be run by this node."""
     skipped: list[CronRun] = field(default_factory=list)
@@ -90,17 +94,28 @@ def introduce(known: Sequence[PeriodicJob]) -> None:
         new = [
             CronJob(
                 name=job.name,
-                schedule=job.schedule.in_words(),
+                schedule=job.in_words(),
                 slot=latest(job.schedule, moment),
             )
             for job in missing
         ]
         patiently(lambda: jobs().bulk_create(new, ignore_conflicts=True))
     for job in known:
-        words = job.schedule.in_words()
-        if job.name in rows and rows[job.name].schedule != words:
-            row = jobs().filter(name=job.name)
-            patiently(partial(row.update, schedule=words))
+        if job.name in rows and rows[job.name].schedule != job.in_words():
+            patiently(partial(_reschedule, job))
+
+
+def _reschedule(job: PeriodicJob) -> None:
+    """Let a changed schedule hold from now on; nothing is late for a time that it did not have.
+
+    What has come due this minute is still decided on: while two versions of the code run beside each
+    other, each node finds the other's schedule.
+    """
+    begin = latest(job.schedule, now(database()) - FRESH)
+    row = jobs().filter(name=job.name)
+    with transaction.atomic(using=database()):
+        row.filter(Q(slot__lt=begin) | Q(slot=None)).update(slot=begin)
+        row.update(schedule=job.in_words())
 
 
 def candidates(known: Iterable[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
@@ -136,8 +151,8 @@ def claim(
 ) -> Claims:
     """Decide on all slots of these jobs that are due, and claim those that are to be run.
 
-    ``until`` leaves out later slots. With ``begin`` the claimed runs start at once; otherwise
-    whoever runs one begins its lease.
+    ``until`` leaves out later slots. With ``begin`` the claimed runs start at once, and of each job
+    one at most is claimed; otherwise whoever runs one begins its lease.
     """
     return patiently(lambda: _claim(known, until, begin))
 
@@ -159,15 +174,16 @@ def _claim_now(job: PeriodicJob, begin: bool) -> CronRun | None:
         decision.bury_the_dead()
         run = None
         if job.overlap == "allow" or not decision.is_busy:
-            run = decision.add(row.now, Outcome.RUNNING if begin else Outcome.CLAIMED)
+            run = decision.add(row.now, Outcome.QUEUED)
+            decision.take(run)
         decision.save()
     return run
 
 
 def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) -> Claims:
-    found = Claims()
     with transaction.atomic(using=database()):
         rows = _lock(known)
+        found = Claims(max((row.now for row in rows.values()), default=EPOCH))
         open_runs = _runs_of(list(rows.values()))
         created: list[CronRun] = []
         for job in known:
@@ -188,7 +204,10 @@ def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) ->
 def _lock(known: Sequence[PeriodicJob]) -> "dict[str, Row]":
     """Lock the rows of these jobs, and return them by name."""
     rows = jobs().filter(name__in=[job.name for job in known])
-    rows.update(token=F("token"))
+    if connections[database()].features.has_select_for_update:
+        list(rows.select_for_update().order_by("name").values_list("name"))
+    else:
+        rows.update(token=F("token"))
     return {row.name: row for row in rows.annotate(now=DatabaseNow())}
 
 
@@ -202,6 +221,14 @@ def _runs_of(rows: "Sequence[Row]") -> dict[str, list[CronRun]]:
         if run.expires or run.outcome in (*ALIVE, Outcome.QUEUED) or run.token == started[run.job]:
             found.setdefault(run.job, []).append(run)
     return found
+
+
+_OUTCOMES = {
+    Fate.RUN: Outcome.QUEUED,  # until it is taken, in the same decision
+    Fate.QUEUE: Outcome.QUEUED,
+    Fate.SKIP: Outcome.SKIPPED,
+    Fate.MISS: Outcome.MISSED,
+}
 
 
 class _Decision:
@@ -235,7 +262,9 @@ class _Decision:
         if not due:
             return
         for slot, fate in zip(due, self._fates(due), strict=True):
-            self.add(slot, self._outcome(fate))
+            run = self.add(slot, _OUTCOMES[fate])
+            if fate is Fate.RUN:
+                self.take(run)
         self._row.slot = due[-1]
 
     def _fates(self, due: list[datetime]) -> list[Fate]:
@@ -254,22 +283,13 @@ class _Decision:
             max_age=timedelta(seconds=self._job.catch_up_max_age),
         )
 
-    def _outcome(self, fate: Fate) -> str:
-        if fate is Fate.RUN:
-            return Outcome.RUNNING if self._begin else Outcome.CLAIMED
-        return {
-            Fate.QUEUE: Outcome.QUEUED,
-            Fate.SKIP: Outcome.SKIPPED,
-            Fate.MISS: Outcome.MISSED,
-        }[fate]
-
     def bury_the_dead(self) -> None:
         """End runs whose lease is over, and let their slots be run again."""
         for run in self._runs:
             if run.outcome not in ALIVE or run.expires is None or run.expires > self._row.now:
                 continue
             if run.outcome == Outcome.CLAIMED:
-                self._take(run)  # it never began
+                self.take(run)  # it never began
                 continue
             self._end(run, Outcome.DIED, obituary(run))
             self.died.append(run)
@@ -295,7 +315,7 @@ class _Decision:
         )
         for run in queue:
             if self._job.overlap == "allow" or not self.is_busy:
-                self._take(run)
+                self.take(run)
 
     def _pass_by(self) -> None:
         """Let the slots of a paused job go, and what waits for its turn."""
@@ -306,12 +326,18 @@ class _Decision:
             self._row.slot or self._row.now, latest(self._job.schedule, self._row.now)
         )
 
-    def _take(self, run: CronRun) -> None:
-        """Let a run that waits begin, here."""
+    def take(self, run: CronRun) -> None:
+        """Let a run begin here, or, where this process already has one of the job, elsewhere."""
+        self._note_change(run)
+        if self._begin and self.claimed:
+            run.outcome, run.expires = Outcome.QUEUED, self._row.now
+            return
+        run.node = node()
         run.outcome = Outcome.RUNNING if self._begin else Outcome.CLAIMED
-        self._hold(run)
-        if run not in self.created:
-            self._changed[run.token] = run
+        run.start = self._row.now if self._begin else None
+        run.expires = self._row.now + self._lease
+        self._row.started = run.token
+        self.claimed.append(run)
 
     def add(self, slot: datetime, outcome: str, *, attempt: int = 1) -> CronRun:
         """Make a run of the job's next token."""
@@ -319,23 +345,17 @@ class _Decision:
         run = CronRun(
             job=self._job.name, slot=slot, attempt=attempt, token=self._row.token, outcome=outcome
         )
-        if outcome in ALIVE:
-            self._hold(run)
         self.created.append(run)
         self._runs.append(run)
         return run
 
-    def _hold(self, run: CronRun) -> None:
-        run.node = node()
-        run.start = self._row.now if run.outcome == Outcome.RUNNING else None
-        run.expires = self._row.now + self._lease
-        self._row.started = run.token
-        self.claimed.append(run)
-
     def _end(self, run: CronRun, outcome: str, error: str) -> None:
+        self._note_change(run)
         run.outcome, run.error, run.expires = outcome, error, None
         run.end = self._row.now if run.start else None
-        if run not in self.created:
+
+    def _note_change(self, run: CronRun) -> None:
+        if not any(run is created for created in self.created):
             self._changed[run.token] = run
 
     def of(self, outcome: str) -> list[CronRun]:

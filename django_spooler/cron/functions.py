@@ -1,8 +1,11 @@
 """One run of a function job, from its start to its end in the history."""
 
 import logging
+import time
 from contextlib import suppress
 from traceback import format_exception
+
+from django.db import InterfaceError, OperationalError, connections
 
 from ..exceptions import LeaseLost
 from ..models import CronRun
@@ -12,9 +15,12 @@ from . import announce
 from .claims import RETRY_PAUSE, lease_of
 from .heartbeat import Heartbeat
 from .jobs import CronContext, PeriodicJob
-from .lease import Lease, Outcome
+from .lease import Lease, Outcome, database
 
 logger = logging.getLogger("django_spooler")
+
+_SETTLE_PAUSE = 1.0
+"""Seconds between two tries to write down how a run ended."""
 
 _ERROR_LENGTH = 20_000
 """Characters of a traceback that the history keeps, the last ones."""
@@ -33,18 +39,31 @@ def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
     announce.started(job, claimed)
     with Heartbeat(lease) as heartbeat:
         error = _call(job, claimed, heartbeat)
-    outcome = Outcome.SUCCESS if error is None else Outcome.FAILED
-    text = "" if error is None else "".join(format_exception(error))[-_ERROR_LENGTH:]
-    try:
-        lease.settle(outcome, text, look_in=_look_in(job, claimed, error))
-    except LeaseLost as lost:
-        logger.error("%s", lost)
-        raise
-    claimed.outcome, claimed.error = outcome, text
+    claimed.outcome = Outcome.SUCCESS if error is None else Outcome.FAILED
+    claimed.error = "" if error is None else "".join(format_exception(error))[-_ERROR_LENGTH:]
+    _settle(lease, look_in=_look_in(job, claimed, error))
     announce.finished(job, claimed, error)
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+    if isinstance(error, KeyboardInterrupt):
         raise error
     return error
+
+
+def _settle(lease: Lease, *, look_in: float | None) -> None:
+    """Write down how the run ended, however long the database is away: else it would run again."""
+    run = lease.run
+    while True:
+        try:
+            lease.settle(run.outcome, run.error, look_in=look_in)
+            return
+        except LeaseLost as lost:
+            logger.error("%s", lost)
+            raise
+        except (OperationalError, InterfaceError) as error:
+            if connections[database()].in_atomic_block:
+                raise
+            logger.error("The end of periodic job %s is not written down yet: %s", run.job, error)
+            connections[database()].close()
+        time.sleep(_SETTLE_PAUSE)
 
 
 def _call(job: PeriodicJob, claimed: CronRun, heartbeat: Heartbeat) -> BaseException | None:

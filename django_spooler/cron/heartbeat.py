@@ -12,7 +12,10 @@ from .lease import Lease
 logger = logging.getLogger("django_spooler")
 
 _BEATS = 3
-"""Renewals in the time of one lease; while the database is away it is tried oftener."""
+"""Renewals in the time of one lease."""
+
+_PAUSE = 1.0
+"""Seconds between two tries while the database is away, so that it soon hears of us when it is back."""
 
 
 class Heartbeat:
@@ -53,7 +56,7 @@ class Heartbeat:
                 except Error as error:
                     logger.warning("The lease of %r is not renewed: %s", self._lease.run.job, error)
                     connections.close_all()
-                    pause = every / 5
+                    pause = min(every, _PAUSE)
         except LeaseLost as lost:
             self.lost = True
             logger.error("%s", lost)

@@ -74,6 +74,10 @@ class PeriodicJob:
             parameters[0].name == "context" or parameters[0].default is inspect.Parameter.empty
         )
 
+    def in_words(self) -> str:
+        """Return when it runs as a sentence's part, in English."""
+        return self.schedule.in_words() if self.enabled else "never: enabled is False"
+
     def delay(self, slot: datetime) -> timedelta:
         """Return how long after its time a slot starts: chance, but the same on all nodes."""
         if not self.jitter:

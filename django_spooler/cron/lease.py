@@ -8,6 +8,7 @@ token counts up with each run of the job: it is the fence.
 Nothing here needs a session of its own: a connection pooler in transaction mode will do.
 """
 
+import os
 import random
 import socket
 import time
@@ -52,8 +53,8 @@ def jobs() -> "QuerySet[CronJob]":
 
 
 def node() -> str:
-    """Return the name of this machine, as the history shows it."""
-    return socket.gethostname()
+    """Return the name of this machine and this process, as the history shows it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def patiently(statement: Callable[[], T]) -> T:

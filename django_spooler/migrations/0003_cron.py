@@ -112,10 +112,12 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["expires"], name="spooler_cron_expires"),
                     models.Index(fields=["job", "outcome"], name="spooler_cron_outcome"),
-                    models.Index(fields=["job", "slot"], name="spooler_cron_slot"),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("job", "token"), name="spooler_cron_token")
+                    models.UniqueConstraint(fields=("job", "token"), name="spooler_cron_token"),
+                    models.UniqueConstraint(
+                        fields=("job", "slot", "attempt"), name="spooler_cron_slot"
+                    ),
                 ],
             },
         ),

@@ -57,3 +57,8 @@ def nightly() -> None:
 @cron_job(every=timedelta(hours=1), code="disabled", enabled=False)
 def disabled(context: CronContext) -> None:
     _note(context)
+
+
+@cron_job(every=timedelta(hours=1), code="thorough", overlap="allow", catch_up="all")
+def thorough(context: CronContext) -> None:
+    _note(context)

@@ -1,0 +1,77 @@
+"""One pass over the periodic jobs, in this process: what ``manage.py runcrons`` does for functions.
+
+A job is claimed when its turn comes, not before: whatever waits behind a long one is any other
+node's, or the next call's, to run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..exceptions import LeaseLost
+from ..models import CronRun
+from . import announce, claims, functions, history
+from .jobs import PeriodicJob, all_jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pass did about one job: one report for each run, or one that there was none."""
+
+    job: str
+    due: bool = False
+    """Whether it ran, or would have but for ``dry_run``."""
+    run: CronRun | None = None
+    error: BaseException | None = None
+    """What the job raised, or LeaseLost: the run failed."""
+
+
+def run_due(*, force: bool = False, dry_run: bool = False) -> Iterator[Report]:
+    """Run what is due and nobody else runs, one job after the other; yield a report as each ends.
+
+    ``force`` runs every job now, whether due or not, unless it runs and must not overlap.
+    ``dry_run`` runs none, and takes no slot. Raise django.db.Error where the database is away.
+    """
+    known = [job for job in all_jobs() if job.enabled]
+    claims.introduce(known)
+    moment, due = claims.candidates(known)
+    if force:
+        due = known
+    for job in known:
+        if dry_run or job not in due:
+            yield Report(job.name, due=job in due)
+    if dry_run:
+        return
+    for job in claims.shuffled(due):
+        yield from run_job(job, until=moment, force=force)
+    history.tidy(job.name for job in due)
+
+
+def run_job(job: PeriodicJob, *, until: datetime, force: bool = False) -> Iterator[Report]:
+    """Run the slots of one job that are due at ``until``, oldest first; yield a report for each run.
+
+    With ``force`` it runs once, for this moment.
+    """
+    count = 0
+    while (run := _claim(job, until, force)) is not None:
+        count += 1
+        yield Report(job.name, due=True, run=run, error=_run(job, run))
+        if force:
+            break
+    if not count:
+        yield Report(job.name)
+
+
+def _claim(job: PeriodicJob, until: datetime, force: bool) -> CronRun | None:
+    if force:
+        return claims.claim_now(job, begin=True)
+    found = claims.claim([job], until=until, begin=True)
+    announce.decided(job, found)
+    return found.claimed[0] if found.claimed else None
+
+
+def _run(job: PeriodicJob, run: CronRun) -> BaseException | None:
+    try:
+        return functions.run(job, run)
+    except LeaseLost as lost:
+        return lost
