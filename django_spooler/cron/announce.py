@@ -5,7 +5,7 @@ Nothing here can change what became of a run: what fails is logged.
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import ParamSpec
 
@@ -17,7 +17,7 @@ from ..instants import MICROSECOND
 from ..models import CronRun
 from ..signals import cron_failed, cron_finished, cron_late, cron_recovered, cron_started
 from .claims import Claims
-from .jobs import PeriodicJob
+from .jobs import Job, PeriodicJob
 from .lease import Outcome, runs
 from .ping import ping
 
@@ -41,14 +41,14 @@ def _harmless(announce: Callable[P, None]) -> Callable[P, None]:
 
 
 @_harmless
-def started(job: PeriodicJob, run: CronRun) -> None:
+def started(job: Job, run: CronRun) -> None:
     """Tell that a run starts."""
     cron_started.send_robust(CronRun, run=run)
     ping(job, "start")
 
 
 @_harmless
-def finished(job: PeriodicJob, run: CronRun, error: BaseException | None) -> None:
+def finished(job: Job, run: CronRun, error: BaseException | None) -> None:
     """Tell that a run ended, and whether the job works again."""
     cron_finished.send_robust(CronRun, run=run, exception=error)
     ping(job, "success" if error is None else "fail")
@@ -62,9 +62,7 @@ def finished(job: PeriodicJob, run: CronRun, error: BaseException | None) -> Non
 @_harmless
 def decided(job: PeriodicJob, found: Claims) -> None:
     """Tell what went wrong with a job, as it was found when its slots were decided on."""
-    for run in found.died:
-        if run.job == job.name:
-            _died(job, run)
+    died(job, found.died)
     missed = [run.slot for run in found.missed if run.job == job.name]
     if missed:
         _late(job.name, missed, missed=True)
@@ -80,10 +78,14 @@ def decided(job: PeriodicJob, found: Claims) -> None:
         _late(job.name, behind, missed=False)
 
 
-def _died(job: PeriodicJob, run: CronRun) -> None:
-    logger.error("Periodic job %s died for %s: %s", job.name, run.slot.isoformat(), run.error)
-    ping(job, "fail")
-    _failed(job, run)
+@_harmless
+def died(job: Job, runs: Iterable[CronRun]) -> None:
+    """Tell of those of the runs that are the job's, and were taken over."""
+    for run in runs:
+        if run.job == job.name:
+            logger.error("Periodic job %s died for %s: %s", job.name, run.slot, run.error)
+            ping(job, "fail")
+            _failed(job, run)
 
 
 def _late(name: str, slots: list[datetime], *, missed: bool) -> None:
@@ -114,7 +116,7 @@ def _was_late_before(name: str, slot: datetime) -> bool:
     )
 
 
-def _failed(job: PeriodicJob, run: CronRun) -> None:
+def _failed(job: Job, run: CronRun) -> None:
     cron_failed.send_robust(CronRun, run=run, error=run.error)
     if not _failed_before(run):  # once, not at every run of a job that fails each minute
         _mail(f"Periodic job {job.name} failed", f"For {run.slot}, on {run.node}:\n\n{run.error}")

@@ -21,7 +21,7 @@ from ..backends import process_options
 from ..instants import EPOCH
 from ..models import CronJob, CronRun
 from .clock import DatabaseNow, now
-from .jobs import PeriodicJob
+from .jobs import Job, PeriodicJob
 from .lease import ALIVE, Outcome, database, jobs, node, obituary, patiently, runs
 from .plan import FRESH, Fate, Known, fates
 from .schedule import between, latest
@@ -62,7 +62,7 @@ class Claims:
     died: list[CronRun] = field(default_factory=list)
 
 
-def lease_of(job: PeriodicJob) -> float:
+def lease_of(job: Job) -> float:
     """Return the lease of a job in seconds."""
     return process_options().CRON_LEASE if job.lease is None else job.lease
 
@@ -157,7 +157,7 @@ def claim(
     return patiently(lambda: _claim(known, until, begin))
 
 
-def claim_now(job: PeriodicJob, *, begin: bool = False) -> CronRun | None:
+def claim_now(job: Job, *, begin: bool = False) -> CronRun | None:
     """Claim a run of the job outside of its times; None while it runs and must not overlap.
 
     It stands for this moment.
@@ -165,12 +165,12 @@ def claim_now(job: PeriodicJob, *, begin: bool = False) -> CronRun | None:
     return patiently(lambda: _claim_now(job, begin))
 
 
-def _claim_now(job: PeriodicJob, begin: bool) -> CronRun | None:
+def _claim_now(job: Job, begin: bool) -> CronRun | None:
     with transaction.atomic(using=database()):
-        row = _lock([job]).get(job.name)
+        row = lock([job]).get(job.name)
         if row is None:
             return None
-        decision = _Decision(job, row, _runs_of([row]).get(job.name, []), begin)
+        decision = Decision(job, row, runs_of([row]).get(job.name, []), begin)
         decision.bury_the_dead()
         run = None
         if job.overlap == "allow" or not decision.is_busy:
@@ -182,14 +182,14 @@ def _claim_now(job: PeriodicJob, begin: bool) -> CronRun | None:
 
 def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) -> Claims:
     with transaction.atomic(using=database()):
-        rows = _lock(known)
+        rows = lock(known)
         found = Claims(max((row.now for row in rows.values()), default=EPOCH))
-        open_runs = _runs_of(list(rows.values()))
+        open_runs = runs_of(list(rows.values()))
         created: list[CronRun] = []
         for job in known:
             if job.name not in rows:
                 continue
-            decision = _Decision(job, rows[job.name], open_runs.get(job.name, []), begin)
+            decision = SlotDecision(job, rows[job.name], open_runs.get(job.name, []), begin)
             decision.decide(until)
             decision.save_known()
             created += decision.created
@@ -201,7 +201,7 @@ def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) ->
     return found
 
 
-def _lock(known: Sequence[PeriodicJob]) -> "dict[str, Row]":
+def lock(known: Sequence[Job]) -> "dict[str, Row]":
     """Lock the rows of these jobs, and return them by name."""
     rows = jobs().filter(name__in=[job.name for job in known])
     if connections[database()].features.has_select_for_update:
@@ -211,7 +211,7 @@ def _lock(known: Sequence[PeriodicJob]) -> "dict[str, Row]":
     return {row.name: row for row in rows.annotate(now=DatabaseNow())}
 
 
-def _runs_of(rows: "Sequence[Row]") -> dict[str, list[CronRun]]:
+def runs_of(rows: "Sequence[Row]") -> dict[str, list[CronRun]]:
     """Return of each job the runs that are not over, want a look, or started last."""
     found: dict[str, list[CronRun]] = {}
     started = {row.name: row.started for row in rows}
@@ -231,10 +231,10 @@ _OUTCOMES = {
 }
 
 
-class _Decision:
-    """What becomes of one job's slots, in the transaction that holds its row."""
+class Decision:
+    """What becomes of one job's runs, in the transaction that holds its row."""
 
-    def __init__(self, job: PeriodicJob, row: "Row", open_runs: list[CronRun], begin: bool) -> None:
+    def __init__(self, job: Job, row: "Row", open_runs: list[CronRun], begin: bool) -> None:
         self._job = job
         self._row = row
         self._runs = open_runs
@@ -250,39 +250,6 @@ class _Decision:
     def is_busy(self) -> bool:
         return any(run.outcome in ALIVE for run in self._runs)
 
-    def decide(self, until: datetime | None) -> None:
-        self.bury_the_dead()
-        self._retry()
-        if self._row.paused or self._row.slot is None:
-            self._pass_by()
-            return
-        self._take_up_queue()
-        moment = self._row.now if until is None else min(until, self._row.now)
-        due = due_until(self._job, moment, self._row.slot)
-        if not due:
-            return
-        for slot, fate in zip(due, self._fates(due), strict=True):
-            run = self.add(slot, _OUTCOMES[fate])
-            if fate is Fate.RUN:
-                self.take(run)
-        self._row.slot = due[-1]
-
-    def _fates(self, due: list[datetime]) -> list[Fate]:
-        started = [run for run in self._runs if run.token == self._row.started]
-        return fates(
-            due,
-            Known(
-                now=self._row.now,
-                busy_since=started[0].start if started else None,
-                busy_until=started[0].end if started else None,
-                is_busy=self.is_busy,
-                has_queue=any(run.outcome == Outcome.QUEUED for run in self._runs),
-            ),
-            overlap=self._job.overlap,
-            catch_up=self._job.catch_up,
-            max_age=timedelta(seconds=self._job.catch_up_max_age),
-        )
-
     def bury_the_dead(self) -> None:
         """End runs whose lease is over, and let their slots be run again."""
         for run in self._runs:
@@ -296,7 +263,7 @@ class _Decision:
             if run.attempt < max(TRIES_AFTER_DEATH, self._job.max_attempts):
                 self.add(run.slot, Outcome.QUEUED, attempt=run.attempt + 1)
 
-    def _retry(self) -> None:
+    def retry(self) -> None:
         """Let a slot be run again whose run failed; forget who was only to be looked at."""
         for run in self._runs:
             if run.outcome in (*ALIVE, Outcome.QUEUED) or run.expires is None:
@@ -308,7 +275,7 @@ class _Decision:
             if run.outcome == Outcome.FAILED and run.attempt < self._job.max_attempts:
                 self.add(run.slot, Outcome.QUEUED, attempt=run.attempt + 1)
 
-    def _take_up_queue(self) -> None:
+    def take_up_queue(self) -> None:
         queue = sorted(
             (run for run in self._runs if run.outcome == Outcome.QUEUED),
             key=lambda run: (run.slot, run.attempt),
@@ -316,15 +283,6 @@ class _Decision:
         for run in queue:
             if self._job.overlap == "allow" or not self.is_busy:
                 self.take(run)
-
-    def _pass_by(self) -> None:
-        """Let the slots of a paused job go, and what waits for its turn."""
-        for run in self._runs:
-            if run.outcome == Outcome.QUEUED:
-                self._end(run, Outcome.SKIPPED, "The job was paused.")
-        self._row.slot = max(
-            self._row.slot or self._row.now, latest(self._job.schedule, self._row.now)
-        )
 
     def take(self, run: CronRun) -> None:
         """Let a run begin here, or, where this process already has one of the job, elsewhere."""
@@ -379,6 +337,54 @@ class _Decision:
 
     def _state(self) -> dict[str, Any]:
         return {name: getattr(self._row, name) for name in ("slot", "token", "started")}
+
+
+class SlotDecision(Decision):
+    """What becomes of the slots of a function."""
+
+    _job: PeriodicJob
+
+    def decide(self, until: datetime | None) -> None:
+        self.bury_the_dead()
+        self.retry()
+        if self._row.paused or self._row.slot is None:
+            self._pass_by()
+            return
+        self.take_up_queue()
+        moment = self._row.now if until is None else min(until, self._row.now)
+        due = due_until(self._job, moment, self._row.slot)
+        if not due:
+            return
+        for slot, fate in zip(due, self._fates(due), strict=True):
+            run = self.add(slot, _OUTCOMES[fate])
+            if fate is Fate.RUN:
+                self.take(run)
+        self._row.slot = due[-1]
+
+    def _fates(self, due: list[datetime]) -> list[Fate]:
+        started = [run for run in self._runs if run.token == self._row.started]
+        return fates(
+            due,
+            Known(
+                now=self._row.now,
+                busy_since=started[0].start if started else None,
+                busy_until=started[0].end if started else None,
+                is_busy=self.is_busy,
+                has_queue=any(run.outcome == Outcome.QUEUED for run in self._runs),
+            ),
+            overlap=self._job.overlap,
+            catch_up=self._job.catch_up,
+            max_age=timedelta(seconds=self._job.catch_up_max_age),
+        )
+
+    def _pass_by(self) -> None:
+        """Let the slots of a paused job go, and what waits for its turn."""
+        for run in self._runs:
+            if run.outcome == Outcome.QUEUED:
+                self._end(run, Outcome.SKIPPED, "The job was paused.")
+        self._row.slot = max(
+            self._row.slot or self._row.now, latest(self._job.schedule, self._row.now)
+        )
 
 
 def shuffled(known: Sequence[PeriodicJob]) -> list[PeriodicJob]:

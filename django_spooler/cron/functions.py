@@ -1,11 +1,8 @@
 """One run of a function job, from its start to its end in the history."""
 
 import logging
-import time
 from contextlib import suppress
 from traceback import format_exception
-
-from django.db import InterfaceError, OperationalError, connections
 
 from ..exceptions import LeaseLost
 from ..models import CronRun
@@ -15,12 +12,9 @@ from . import announce
 from .claims import RETRY_PAUSE, lease_of
 from .heartbeat import Heartbeat
 from .jobs import CronContext, PeriodicJob
-from .lease import Lease, Outcome, database
+from .lease import Lease, Outcome, persistently
 
 logger = logging.getLogger("django_spooler")
-
-_SETTLE_PAUSE = 1.0
-"""Seconds between two tries to write down how a run ended."""
 
 _ERROR_LENGTH = 20_000
 """Characters of a traceback that the history keeps, the last ones."""
@@ -51,19 +45,14 @@ def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
 def _settle(lease: Lease, *, look_in: float | None) -> None:
     """Write down how the run ended, however long the database is away: else it would run again."""
     run = lease.run
-    while True:
-        try:
-            lease.settle(run.outcome, run.error, look_in=look_in)
-            return
-        except LeaseLost as lost:
-            logger.error("%s", lost)
-            raise
-        except (OperationalError, InterfaceError) as error:
-            if connections[database()].in_atomic_block:
-                raise
-            logger.error("The end of periodic job %s is not written down yet: %s", run.job, error)
-            connections[database()].close()
-        time.sleep(_SETTLE_PAUSE)
+    try:
+        persistently(
+            lambda: lease.settle(run.outcome, run.error, look_in=look_in),
+            f"The end of periodic job {run.job}",
+        )
+    except LeaseLost as lost:
+        logger.error("%s", lost)
+        raise
 
 
 def _call(job: PeriodicJob, claimed: CronRun, heartbeat: Heartbeat) -> BaseException | None:

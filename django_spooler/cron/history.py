@@ -11,7 +11,7 @@ from .lease import ALIVE, Outcome, database, jobs, patiently, runs
 
 
 def tidy(names: Iterable[str]) -> None:
-    """Delete the runs of these jobs that are too old, or too many; none that is not over."""
+    """Delete the runs of these jobs that are too old, or too many; none that is not over, nor the last."""
     options = process_options()
     for row in jobs().filter(name__in=list(names)):
         wanted = Q()
@@ -22,7 +22,6 @@ def tidy(names: Iterable[str]) -> None:
             wanted |= Q(token__lte=row.token - options.CRON_HISTORY_MAX_COUNT)
         if not wanted:
             return
-        over = (
-            runs().filter(job=row.name, expires=None).exclude(outcome__in=(*ALIVE, Outcome.QUEUED))
-        )
+        over = runs().filter(job=row.name, expires=None).exclude(token=row.started)
+        over = over.exclude(outcome__in=(*ALIVE, Outcome.QUEUED))
         patiently(over.filter(wanted).delete)

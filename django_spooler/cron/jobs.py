@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
@@ -42,6 +42,21 @@ class CronContext:
     def lost(self) -> bool:
         """True once another node has taken the run over: nothing done from now on counts."""
         return self._is_lost()
+
+
+class Job(Protocol):
+    """What runs periodically, whatever tells its times."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def overlap(self) -> str: ...
+    @property
+    def lease(self) -> float | None: ...
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def ping(self) -> str | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

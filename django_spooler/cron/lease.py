@@ -8,16 +8,16 @@ token counts up with each run of the job: it is the fence.
 Nothing here needs a session of its own: a connection pooler in transaction mode will do.
 """
 
+import logging
 import os
 import random
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router
 from django.db.models import QuerySet
 
 from ..exceptions import LeaseLost
@@ -26,11 +26,16 @@ from .clock import DatabaseNow
 
 T = TypeVar("T")
 
+logger = logging.getLogger("django_spooler")
+
 BUSY_TIMEOUT = 60.0
 """Seconds for which a statement that other nodes are in the way of is tried again."""
 
 _BUSY = ("locked", "deadlock", "lock wait timeout", "could not serialize", "record has changed")
 """What SQLite, PostgreSQL, MySQL and MariaDB say then."""
+
+_AWAY_PAUSE = 1.0
+"""Seconds between two tries to reach a database that is away."""
 
 Outcome = CronRun.Outcome
 ALIVE = (Outcome.CLAIMED, Outcome.RUNNING)
@@ -72,6 +77,23 @@ def patiently(statement: Callable[[], T]) -> T:
             if connection.in_atomic_block or not busy or time.monotonic() > until:
                 raise
         time.sleep(random.uniform(0.005, 0.05))
+
+
+def persistently(write: Callable[[], T], what: str) -> T:
+    """Return what ``write`` gives, tried again for as long as the database is away.
+
+    ``what`` is said of it meanwhile in the log. Raise what it raises for any other reason.
+    """
+    connection = connections[database()]
+    while True:
+        try:
+            return patiently(write)
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block:
+                raise
+            logger.error("%s is not written down yet: %s", what, error)
+            connection.close()
+        time.sleep(_AWAY_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,50 +145,6 @@ class Lease:
             )
 
 
-def start(
-    job: str, slot: datetime, *, token: int, seconds: float, attempt: int = 1
-) -> Lease | None:
-    """Start a run under the job's next token; None where another node took that token.
-
-    ``seconds`` is the lease.
-    """
-    run = CronRun(
-        job=job,
-        slot=slot,
-        attempt=attempt,
-        token=token,
-        node=node(),
-        start=DatabaseNow(),
-        expires=DatabaseNow(seconds),
-        outcome=Outcome.RUNNING,
-    )
-    try:
-        patiently(lambda: _insert(run))
-    except IntegrityError:
-        return None
-    return Lease(runs().get(job=job, token=token), seconds)
-
-
-def bury(run: CronRun) -> bool:
-    """Write down that a run's lease is over; False where it was renewed or has ended."""
-    dead = runs().filter(job=run.job, token=run.token, outcome__in=ALIVE, expires__lt=DatabaseNow())
-    end = DatabaseNow()
-    return bool(
-        patiently(
-            lambda: dead.update(outcome=Outcome.DIED, end=end, error=obituary(run), expires=None)
-        )
-    )
-
-
 def obituary(run: CronRun) -> str:
     """Return what the history says of a run whose lease is over."""
     return f"{run.node} was not heard of for the run's whole lease: it died, or was frozen."
-
-
-def _insert(run: CronRun) -> None:
-    alias = database()
-    if connections[alias].in_atomic_block:
-        with transaction.atomic(alias):  # a refusal must not end the caller's transaction
-            run.save(using=alias, force_insert=True)
-    else:
-        run.save(using=alias, force_insert=True)

@@ -4,7 +4,7 @@ import logging
 from urllib.request import Request, urlopen
 
 from ..exceptions import SpoolerError
-from .jobs import PeriodicJob
+from .jobs import Job
 from .own import own_task
 
 logger = logging.getLogger("django_spooler")
@@ -22,7 +22,7 @@ def send_ping(url: str) -> None:
         pass
 
 
-def ping(job: PeriodicJob, event: str) -> None:
+def ping(job: Job, event: str) -> None:
     """Let the job's service be told of an event: start, success or fail."""
     if job.ping is None:
         return
