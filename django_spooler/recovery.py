@@ -8,6 +8,7 @@ that the runner was told to leave it is not believed for ever.
 
 import contextlib
 import logging
+import signal
 import time
 from dataclasses import dataclass, field, replace
 
@@ -26,7 +27,7 @@ from .spool.process import (
     read_card,
 )
 from .spool.queue import Claimed
-from .spool.words import LastWords, forget_words, last_words
+from .spool.words import UNSEEN, LastWords, forget_words, last_words
 
 logger = logging.getLogger("django_spooler")
 
@@ -56,10 +57,10 @@ class Recovery:
                 continue
             if card.role == SUPERVISOR:
                 forget(self.spool, card.name)
-            elif card.supervisor not in supervisors or (
-                self._waited_enough(card) and not is_running(card.pid)
-            ):
+            elif card.supervisor not in supervisors:
                 self.recover(card.name, self._death(card, generations))
+            elif self._waited_enough(card) and not is_running(card.pid):
+                self.recover(card.name, last_words(self.spool, card.name).cause or UNSEEN)
         self._adopt_unknown({card.name for card, _ in known})
         forget_unfinished(self.spool, time.time() - SUPERVISOR_PATIENCE)
 
@@ -91,11 +92,16 @@ class Recovery:
         return len(left)
 
     def _death(self, card: Card, generations: set[str]) -> str | None:
-        """Return how a runner died whose parent cannot tell, None for a stop or reload."""
+        """Return how a runner died whose parent is dead too, None for a stop or reload.
+
+        Whatever a process can die of leaves a word, but SIGKILL and an exit of its own. The exit its
+        parent would have seen, and the end of its parent it would have heard of: a runner that did
+        not was killed with it.
+        """
         words = last_words(self.spool, card.name)
         if words.outlasted_grace or (not words.cause and card.generation not in generations):
             return None
-        return words.cause or "unknown signal"
+        return words.cause or (UNSEEN if words.was_leaving else f"signal {signal.SIGKILL:d}")
 
     def _put_back(self, claimed: Claimed, words: LastWords, worker: str) -> None:
         name = claimed.task_name

@@ -27,7 +27,7 @@ from .spool.process import Card, HeldCard
 from .spool.queue import Claimed, ReadyQueue
 from .spool.schedule import Schedule
 from .spool.watch import new_watcher
-from .spool.words import forget_words, open_for_last_words, say_leaving
+from .spool.words import GRACE, forget_words, open_for_last_words, say_leaving
 from .surroundings import Surroundings
 from .timelimit import end_within
 from .unheard import spare_unheard_records
@@ -230,7 +230,7 @@ class Runner:
             context.note_stop()
             say_leaving(self._last_words)
         if signum != signal.SIGHUP:
-            end_within(self._stop_grace, self._last_words)
+            end_within(self._stop_grace, self._last_words, GRACE)
 
     def _is_to_leave(self) -> bool:
         return self._leaving or os.getppid() != self._parent

@@ -6,6 +6,7 @@ worker is one of several.
 
 import contextlib
 import logging
+import math
 import os
 import random
 import signal
@@ -23,7 +24,7 @@ from .runner import TO_LEAVE, Runner
 from .spool.directory import Spool
 from .spool.files import names_in
 from .spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
-from .spool.words import LastWords, last_words
+from .spool.words import UNSEEN, LastWords, last_words
 
 logger = logging.getLogger("django_spooler")
 
@@ -48,8 +49,13 @@ class _Child:
     """Readable once the process has ended, where the system has such descriptors."""
     was_told: bool = False
     """To leave."""
-    kill_at: float = float("inf")
+    kill_at: float = math.inf
     """Seconds of ``time.monotonic``."""
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether a stop waits for it no longer than its grace."""
+        return self.kill_at < math.inf
 
 
 class Supervisor:
@@ -209,8 +215,8 @@ class Supervisor:
             os.close(child.descriptor)
         words = last_words(self._spool, child.name)
         has_left_a_task = bool(names_in(self._spool.path("running", child.name)))
-        in_good_order = child.was_told or words.was_leaving or (status == 0 and not has_left_a_task)
-        death = None if in_good_order else _death(status, words)
+        in_good_order = not has_left_a_task and (status == 0 or child.was_told)
+        death = None if in_good_order else _death(child, status, words)
         if death is not None:
             logger.error(
                 "Runner %d of %s died: %s%s",
@@ -223,12 +229,14 @@ class Supervisor:
         self._next_sweep = 0.0
 
 
-def _death(status: int | None, words: LastWords) -> str:
-    """Return how a runner died."""
+def _death(child: _Child, status: int | None, words: LastWords) -> str | None:
+    """Return how a runner died, None where a stop cut it."""
     code = None if status is None else os.waitstatus_to_exitcode(status)
+    if words.outlasted_grace or (child.has_grace and code == -signal.SIGKILL):
+        return None
     if code is not None and code < 0:
         return f"signal {-code}"
-    return words.cause or ("unknown signal" if code is None else f"exit code {code}")
+    return words.cause or (UNSEEN if code is None else f"exit code {code}")
 
 
 def _fork() -> int:

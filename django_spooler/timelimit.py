@@ -2,12 +2,13 @@
 
 import contextlib
 import faulthandler
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from .exceptions import TaskTimeout
 
@@ -35,8 +36,17 @@ def time_limit(seconds: float | None, name: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-_ends: dict[str, tuple[float, IO[Any]]] = {}
-"""When this process is to end (seconds of ``time.monotonic``), and where its stack then goes."""
+class _End(NamedTuple):
+    """When this process is to end."""
+
+    at: float
+    """Seconds of ``time.monotonic``."""
+    trace: IO[Any]
+    foreword: str
+    """What goes there before the stack does."""
+
+
+_ends: dict[str, _End] = {}
 
 
 @contextlib.contextmanager
@@ -48,7 +58,7 @@ def kill_after(seconds: float | None, trace: IO[Any]) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    _ends["block"] = (time.monotonic() + seconds, trace)
+    _ends["block"] = _End(time.monotonic() + seconds, trace, "")
     _arm()
     try:
         yield
@@ -57,12 +67,12 @@ def kill_after(seconds: float | None, trace: IO[Any]) -> Iterator[None]:
         _arm()
 
 
-def end_within(seconds: float, trace: IO[Any]) -> None:
+def end_within(seconds: float, trace: IO[Any], foreword: str) -> None:
     """End this process with status 1 after ``seconds``, unless it ends before; only the first counts.
 
-    The stack is written to ``trace`` first. It may be called in a signal handler.
+    ``foreword`` and the stack are written to ``trace`` first. It may be called in a signal handler.
     """
-    _ends.setdefault("process", (time.monotonic() + seconds, trace))
+    _ends.setdefault("process", _End(time.monotonic() + seconds, trace, foreword))
     _arm()
 
 
@@ -72,5 +82,8 @@ def _arm() -> None:
     Its C thread needs no GIL, so neither C code nor ``except: pass`` keeps the process.
     """
     faulthandler.cancel_dump_traceback_later()
-    for end, file in sorted(_ends.values(), key=lambda entry: entry[0])[:1]:
-        faulthandler.dump_traceback_later(max(0.001, end - time.monotonic()), exit=True, file=file)
+    for end in sorted(_ends.values(), key=lambda end: end.at)[:1]:
+        with contextlib.suppress(OSError):
+            os.write(end.trace.fileno(), end.foreword.encode())
+        pause = max(0.001, end.at - time.monotonic())
+        faulthandler.dump_traceback_later(pause, exit=True, file=end.trace)

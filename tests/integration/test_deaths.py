@@ -250,6 +250,17 @@ def test_spooler_and_runner_killed_together_cost_an_attempt(launch):
         server.signal(pid, signal.SIGKILL)
     again = server.site.wait_for("started", 2)[1]
     assert (again["id"], again["attempt"]) == (started["id"], 2)
+    assert "killed the process (signal 9" in server.log
+    let_it_end(server)
+
+
+def test_task_that_dies_while_a_reload_waits_for_it_has_used_up_an_attempt(launch):
+    server, started = start_with_a_task_at_the_gate(launch)
+    with pytest.raises(AssertionError, match="Still running"):
+        server.site.manage("spooler", "reload", "--timeout", "0")
+    server.kill(started["pid"])
+    again = server.site.wait_for("started", 2)[1]
+    assert (again["id"], again["attempt"]) == (started["id"], 2)
     let_it_end(server)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from django_spooler import message
+from django_spooler.envelope import read
 from django_spooler.recovery import MAX_CUTS, Recovery
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import names_in
 from django_spooler.spool.names import TaskName
 from django_spooler.spool.packet import encode
 from django_spooler.spool.place import Place, claimed_name
-from django_spooler.spool.process import RUNNER
+from django_spooler.spool.process import RUNNER, SUPERVISOR, HeldCard, new_card
 
 from .tasks_for_tests import add
 
@@ -79,6 +80,12 @@ def state_of(spool: Spool) -> TaskName:
     return TaskName.parse(os.path.basename(path))
 
 
+def attempts_of(spool: Spool) -> list[message.Attempt]:
+    """Return the attempts that the file of the one task tells of."""
+    (path,) = waiting(spool)
+    return read(path, signed=False)[1]
+
+
 def test_death_of_a_whole_server_uses_up_no_attempt_but_is_counted(spool):
     enqueue(spool)
     claim_and_die(spool, 1)
@@ -97,7 +104,13 @@ def test_task_whose_server_dies_each_time_ends_in_failed(spool):
     assert "its server died 21 times while it ran" in failed[2].reason
 
 
-@pytest.mark.parametrize("words", ["It was told to leave.\n", "It was told to leave.\nTimeout (0"])
+LEAVING = "It was told to leave.\n"
+GRACE = f"{LEAVING}What follows is the end of its grace.\n"
+TIMEOUT = "Timeout (0:00:01)!\nFile x.py"
+FAULT = "Fatal Python error: Segmentation fault\nFile x.py"
+
+
+@pytest.mark.parametrize("words", [LEAVING, GRACE, GRACE + TIMEOUT])
 def test_announced_end_is_not_even_counted(spool, words):
     enqueue(spool)
     for number in range(MAX_CUTS + 3):
@@ -107,15 +120,36 @@ def test_announced_end_is_not_even_counted(spool, words):
 
 
 @pytest.mark.parametrize(
-    "words", ["Timeout (0:00:01)!\nFile x.py", "Fatal Python error: Segmentation fault\nFile x.py"]
+    ("words", "death"),
+    [
+        (TIMEOUT, "timeout"),
+        (LEAVING + TIMEOUT, "timeout"),
+        (FAULT, "signal 11"),
+        (GRACE + FAULT, "signal 11"),
+    ],
 )
-def test_stack_in_the_last_words_is_the_tasks_fault_and_kept(spool, words):
+def test_stack_in_the_last_words_is_the_tasks_fault_and_kept(spool, words, death):
     enqueue(spool)
     claim_and_die(spool, 1, words)
     Recovery(spool).sweep()
     assert state_of(spool).attempts == 1
-    (path,) = waiting(spool)
-    assert b"File x.py" in Path(path).read_bytes()
+    (attempt,) = attempts_of(spool)
+    assert attempt.error == f"TaskKilled: killed the process ({death})"
+    assert "File x.py" in attempt.traceback
+
+
+@pytest.mark.parametrize(
+    ("words", "death"), [("", "signal 9"), (LEAVING, "signal 9 or an exit of its own")]
+)
+def test_death_beside_its_supervisor_while_the_server_lives_is_an_attempt(spool, words, death):
+    enqueue(spool)
+    another = HeldCard(spool, new_card(SUPERVISOR, "uwsgi", "generation 1"))
+    claim_and_die(spool, 1, words)
+    Recovery(spool).sweep()
+    another.leave()
+    assert state_of(spool).attempts == 1
+    (attempt,) = attempts_of(spool)
+    assert attempt.error == f"TaskKilled: killed the process ({death})"
 
 
 def test_nothing_of_the_dead_is_left(spool):
