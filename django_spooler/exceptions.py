@@ -18,6 +18,7 @@
     ├── TaskTimeout             raised inside a task that runs for too long
     ├── TaskKilled              the process that ran a task died
     ├── InvalidCronJob          a function cannot be a periodic job, or not with these options
+    ├── UnknownCronJob          the site has no periodic job of that name
     ├── LeaseLost               a periodic job's run was taken over by another node
     ├── Retry                   raised by a task that asks for another try
     └── StopSpooling            raised by a spooler_forever task that is done
@@ -94,6 +95,10 @@ class TaskKilled(SpoolerError):
 
 class InvalidCronJob(SpoolerError):
     """A function cannot be a periodic job, or not with these options."""
+
+
+class UnknownCronJob(SpoolerError):
+    """The site has no periodic job of this name."""
 
 
 class LeaseLost(SpoolerError):

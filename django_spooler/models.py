@@ -83,6 +83,9 @@ class CronJob(models.Model):
     schedule = models.CharField(_("schedule"), max_length=500, blank=True)
     paused = models.BooleanField(_("paused"), default=False)
     slot = InstantField(_("slot"), null=True, help_text=_("The last one that was decided on."))
+    late = InstantField(
+        _("late"), null=True, help_text=_("The last one that was announced as late.")
+    )
     token = models.BigIntegerField(_("token"), default=0, help_text=_("Counts its runs."))
     started = models.BigIntegerField(
         _("started"), default=0, help_text=_("The token of the run that started last.")

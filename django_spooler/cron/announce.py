@@ -65,7 +65,7 @@ def decided(job: PeriodicJob, found: Claims) -> None:
     died(job, found.died)
     missed = [run.slot for run in found.missed if run.job == job.name]
     if missed:
-        _late(job.name, missed, missed=True)
+        _late(job.name, missed, "was not started", missed=True)
     bound = timedelta(seconds=process_options().CRON_LATE)
     behind = [
         run.slot
@@ -75,7 +75,13 @@ def decided(job: PeriodicJob, found: Claims) -> None:
         and found.now - run.slot - job.delay(run.slot) > bound
     ]
     if behind:
-        _late(job.name, behind, missed=False)
+        _late(job.name, behind, "started late", missed=False)
+
+
+@_harmless
+def never_started(job: PeriodicJob, slot: datetime) -> None:
+    """Tell that a slot has come long ago and no node has started it."""
+    _late(job.name, [slot], "has not been started", missed=False)
 
 
 @_harmless
@@ -88,8 +94,7 @@ def died(job: Job, runs: Iterable[CronRun]) -> None:
             _failed(job, run)
 
 
-def _late(name: str, slots: list[datetime], *, missed: bool) -> None:
-    what = "was not started" if missed else "started late"
+def _late(name: str, slots: list[datetime], what: str, *, missed: bool) -> None:
     logger.error("Periodic job %s %s for %s", name, what, _in_words(slots))
     for slot in slots:
         cron_late.send_robust(CronRun, job=name, slot=slot, missed=missed)
@@ -131,4 +136,4 @@ def _failed_before(run: CronRun) -> bool:
 
 def _mail(subject: str, text: str) -> None:
     if process_options().CRON_MAIL:
-        mail_admins(subject, text, fail_silently=False)
+        mail_admins(subject, text)

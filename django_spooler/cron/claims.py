@@ -118,6 +118,21 @@ def _reschedule(job: PeriodicJob) -> None:
         row.update(schedule=job.in_words())
 
 
+def set_paused(job: PeriodicJob, paused: bool) -> bool:
+    """Pause a job, or resume it from its next slot on; False if it was so already."""
+    return patiently(lambda: _set_paused(job, paused))
+
+
+def _set_paused(job: PeriodicJob, paused: bool) -> bool:
+    with transaction.atomic(using=database()):
+        row = lock([job])[job.name]
+        if row.paused == paused:
+            return False
+        slot = row.slot if paused else max(row.slot or EPOCH, latest(job.schedule, row.now))
+        jobs().filter(name=job.name).update(paused=paused, slot=slot)
+    return True
+
+
 def candidates(known: Iterable[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
     """Return the time by the database's clock, and the jobs that somebody has to decide on now."""
     moment = now(database())
@@ -163,6 +178,12 @@ def claim_now(job: Job, *, begin: bool = False) -> CronRun | None:
     It stands for this moment.
     """
     return patiently(lambda: _claim_now(job, begin))
+
+
+def release(run: CronRun) -> None:
+    """Let any node take a run that was claimed and has not started, at once."""
+    mine = runs().filter(job=run.job, token=run.token, outcome=Outcome.CLAIMED)
+    patiently(lambda: mine.update(expires=DatabaseNow()))
 
 
 def _claim_now(job: Job, begin: bool) -> CronRun | None:

@@ -193,6 +193,12 @@ def problems() -> list[Problem]:
     return list(_problems)
 
 
+def note_problem(job: PeriodicJob, finding: str) -> None:
+    """Take a job out again that turned out to be none, for the system checks to tell."""
+    _registry.pop(job.name, None)
+    _problems.append(Problem(job.place, finding))
+
+
 def discover() -> None:
     """Import every app's ``crons`` module."""
     autodiscover_modules("crons")

@@ -9,7 +9,11 @@ import secrets
 import time
 from typing import Any
 
-from ..exceptions import LeaseLost
+from django.db import InterfaceError, OperationalError
+
+from .. import executors
+from ..backends import backend_for_own_tasks
+from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
 from ..executors import Job as SpoolJob
 from ..message import Message
@@ -17,7 +21,7 @@ from ..models import CronRun
 from ..result import new_result
 from ..tasks import SpoolerTask
 from . import claims, functions
-from .jobs import PeriodicJob, all_jobs, find_job
+from .jobs import PeriodicJob, all_jobs, find_job, note_problem
 from .lease import Outcome, runs
 from .own import own_task
 from .ping import send_ping
@@ -30,7 +34,10 @@ QUEUE = "cron"
 
 @functools.cache
 def task_of(job: PeriodicJob) -> SpoolerTask[..., Any] | None:
-    """Return the task that runs a job's claimed runs, None without a backend of ours."""
+    """Return the task that runs a job's claimed runs, None without a backend of ours.
+
+    Raise InvalidSpoolerTask where another task has the function's name.
+    """
 
     @functools.wraps(job.function)
     def run_claimed(name: str, token: int) -> None:
@@ -43,15 +50,29 @@ def task_of(job: PeriodicJob) -> SpoolerTask[..., Any] | None:
 def register_tasks() -> None:
     """Make the tasks of all jobs known, as every process needs them that reads a spool."""
     for job in all_jobs():
-        task_of(job)
+        try:
+            task_of(job)
+        except InvalidSpoolerTask as error:
+            note_problem(job, str(error))
     own_task(send_ping)
 
 
-def enqueue(job: PeriodicJob, run: CronRun, executor: Executor) -> None:
-    """Write the file of a claimed run. Raise EnqueueError where it cannot be accepted."""
-    task = task_of(job)
-    if task is None:
-        raise LookupError("no entry of TASKS uses django_spooler's backend")
+def hand_over(job: PeriodicJob, run: CronRun, executor: Executor | None = None) -> None:
+    """Give a claimed run to the spooler, by default on the way that a task takes from here.
+
+    Raise SpoolerError where it is not accepted; the run is then any node's to take.
+    """
+    try:
+        _put(job, run, executor)
+    except SpoolerError:
+        claims.release(run)
+        raise
+
+
+def _put(job: PeriodicJob, run: CronRun, executor: Executor | None) -> None:
+    task, backend = task_of(job), backend_for_own_tasks()
+    if task is None or backend is None:
+        raise SpoolerError("No entry of TASKS uses django_spooler's backend.")
     message = Message(
         id=secrets.token_hex(16),
         task=task.module_path,
@@ -59,31 +80,45 @@ def enqueue(job: PeriodicJob, run: CronRun, executor: Executor) -> None:
         kwargs={},
         queue=QUEUE,
         priority=0,
-        backend=task.backend,
+        backend=backend.alias,
         enqueued_at=time.time(),
         run_after=None,
     )
-    backend = task.get_backend()
-    executor.put(
-        SpoolJob(task, message, new_result(task, message), backend.spooler_options)  # type: ignore[attr-defined]
-    )
+    options = backend.spooler_options
+    chosen = executor or executors.choose(options, task.queue_name)
+    call = SpoolJob(task, message, new_result(task, message), options)
+    chosen.put(call)
+    chosen.finish(call)
 
 
 def _run_claimed(name: str, token: int) -> None:
-    job = find_job(name)
-    run = runs().filter(job=name, token=token).first()
-    if job is None or run is None:
-        logger.warning("Run %d of periodic job %s is not known any more", token, name)
-        return
-    if run.outcome == Outcome.FAILED:  # somebody asks for another try of what stood in failed
-        run = claims.claim_now(job)
-    if run is None or run.outcome != Outcome.CLAIMED:
-        logger.info("Run %d of periodic job %s is not to be started here", token, name)
-        return
     try:
-        error = functions.run(job, run)
+        error, is_last = _run(name, token)
     except LeaseLost as lost:
         logger.warning("%s", lost)
-        return
-    if error is not None and run.attempt >= job.max_attempts:
-        raise error
+    else:
+        if error is not None and is_last:
+            raise error
+
+
+def _run(name: str, token: int) -> tuple[BaseException | None, bool]:
+    """Run a claimed run; return what its job raised, and whether it is not tried again."""
+    job, run = find_job(name), _claimed(name, token)
+    if job is None or run is None:
+        logger.info("Run %d of periodic job %s is not to be started here", token, name)
+        return None, False
+    return functions.run(job, run), run.attempt >= job.max_attempts
+
+
+def _claimed(name: str, token: int) -> CronRun | None:
+    """Return the run if it may start; a new one where somebody retries what stood in ``failed``."""
+    try:
+        run = runs().filter(job=name, token=token).first()
+        job = find_job(name)
+        if run is not None and job is not None and run.outcome == Outcome.FAILED:
+            return claims.claim_now(job)
+    except (OperationalError, InterfaceError) as error:
+        # The claim ends with its lease: then the run is claimed again.
+        logger.error("Run %d of periodic job %s does not start: %s", token, name, error)
+        return None
+    return run if run is not None and run.outcome == Outcome.CLAIMED else None

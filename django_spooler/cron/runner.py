@@ -43,35 +43,38 @@ def run_due(*, force: bool = False, dry_run: bool = False) -> Iterator[Report]:
     if dry_run:
         return
     for job in claims.shuffled(due):
-        yield from run_job(job, until=moment, force=force)
+        if force:
+            yield run_now(job)
+        else:
+            yield from _run_slots(job, moment)
     history.tidy(job.name for job in due)
 
 
-def run_job(job: PeriodicJob, *, until: datetime, force: bool = False) -> Iterator[Report]:
-    """Run the slots of one job that are due at ``until``, oldest first; yield a report for each run.
-
-    With ``force`` it runs once, for this moment.
-    """
-    count = 0
-    while (run := _claim(job, until, force)) is not None:
-        count += 1
-        yield Report(job.name, due=True, run=run, error=_run(job, run))
-        if force:
-            break
-    if not count:
-        yield Report(job.name)
+def run_now(job: PeriodicJob) -> Report:
+    """Run a job for this moment, whether due or not; not where it runs and must not overlap."""
+    return _run(job, claims.claim_now(job, begin=True))
 
 
-def _claim(job: PeriodicJob, until: datetime, force: bool) -> CronRun | None:
-    if force:
-        return claims.claim_now(job, begin=True)
+def _run_slots(job: PeriodicJob, until: datetime) -> Iterator[Report]:
+    """Run the slots of one job that are due at ``until``, the oldest first."""
+    report = _run(job, _claim(job, until))
+    yield report
+    while report.due:
+        report = _run(job, _claim(job, until))
+        if report.due:
+            yield report
+
+
+def _claim(job: PeriodicJob, until: datetime) -> CronRun | None:
     found = claims.claim([job], until=until, begin=True)
     announce.decided(job, found)
     return found.claimed[0] if found.claimed else None
 
 
-def _run(job: PeriodicJob, run: CronRun) -> BaseException | None:
+def _run(job: PeriodicJob, run: CronRun | None) -> Report:
+    if run is None:
+        return Report(job.name)
     try:
-        return functions.run(job, run)
+        return Report(job.name, due=True, run=run, error=functions.run(job, run))
     except LeaseLost as lost:
-        return lost
+        return Report(job.name, due=True, run=run, error=lost)

@@ -31,6 +31,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "late",
+                    django_spooler.instants.InstantField(
+                        help_text="The last one that was announced as late.",
+                        null=True,
+                        verbose_name="late",
+                    ),
+                ),
+                (
                     "token",
                     models.BigIntegerField(
                         default=0, help_text="Counts its runs.", verbose_name="token"

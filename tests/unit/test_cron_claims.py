@@ -6,15 +6,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from django_spooler.cron import claims, functions, lease
-from django_spooler.cron.jobs import PeriodicJob, find_job
 from django_spooler.exceptions import LeaseLost
 from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
+from .cron_tools import HOUR, job_seen
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +21,6 @@ def forget() -> Iterator[None]:
     crons_for_tests.acts.clear()
     yield
     crons_for_tests.acts.clear()
-
-
-def job_seen(name: str, hours_ago: int) -> PeriodicJob:
-    """Return a job whose last decision was ``hours_ago`` slots ago."""
-    job = find_job(name)
-    assert job is not None
-    claims.introduce([job])
-    row = CronJob.objects.get(name=name)
-    assert row.slot is not None
-    CronJob.objects.filter(name=name).update(slot=row.slot - hours_ago * HOUR)
-    return job
 
 
 def outcomes(name: str) -> list[str]:

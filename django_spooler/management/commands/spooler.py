@@ -1,10 +1,10 @@
 """``manage.py spooler``: the queue from a shell."""
 
 import json
-from argparse import SUPPRESS, ArgumentParser
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -18,6 +18,7 @@ from ...spool.listing import STATES
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
+from ._arguments import as_json, base_options
 
 
 class Command(BaseCommand):
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         self._add_pauses(commands)
 
     def _add(self, commands: Any, name: str, text: str, *, json: bool = False) -> ArgumentParser:
-        parser: ArgumentParser = commands.add_parser(name, help=text, parents=[_base_options()])
+        parser: ArgumentParser = commands.add_parser(name, help=text, parents=[base_options()])
         parser.set_defaults(run=getattr(self, f"do_{name.replace('-', '_')}"))
         if json:
             parser.add_argument("--json", action="store_true", help="for programs")
@@ -298,21 +299,4 @@ class Command(BaseCommand):
         self.stdout.write(printable(text))
 
     def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, default=_as_json))
-
-
-def _base_options() -> ArgumentParser:
-    """Return the options of every management command, to be taken behind a sub-command too."""
-    parser = ArgumentParser(add_help=False, argument_default=SUPPRESS)
-    for name in ("--settings", "--pythonpath"):
-        parser.add_argument(name, help=SUPPRESS)
-    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), help=SUPPRESS)
-    for name in ("--traceback", "--no-color", "--force-color"):
-        parser.add_argument(name, action="store_true", help=SUPPRESS)
-    return parser
-
-
-def _as_json(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not JSON")
+        self.stdout.write(json.dumps(value, default=as_json))

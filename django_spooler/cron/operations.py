@@ -1,0 +1,49 @@
+"""What an operator does with a periodic job: pause it, resume it, run it now."""
+
+from ..models import CronRun
+from . import claims, periodic
+from .jobs import PeriodicJob
+from .overview import require
+from .runner import Report, run_now
+
+
+def pause(name: str) -> bool:
+    """Start no more runs of a job, on any node; False if it was paused. Raise UnknownCronJob.
+
+    A run that goes on ends. The slots that come due meanwhile are let go.
+    """
+    return claims.set_paused(_introduced(name), True)
+
+
+def resume(name: str) -> bool:
+    """Let a job run again from its next slot on; False if it was not paused.
+
+    Raise UnknownCronJob.
+    """
+    return claims.set_paused(_introduced(name), False)
+
+
+def run_here(name: str) -> Report:
+    """Run a job in this process, now, whether due or not. Raise UnknownCronJob.
+
+    The report has no run where the job runs already and must not overlap.
+    """
+    return run_now(_introduced(name))
+
+
+def run_in_spooler(name: str) -> CronRun | None:
+    """Hand a run of a job, due or not, to the spooler; None while it runs and must not overlap.
+
+    Raise UnknownCronJob, or EnqueueError where the spooler does not accept it.
+    """
+    job = _introduced(name)
+    run = claims.claim_now(job)
+    if run is not None:
+        periodic.hand_over(job, run)
+    return run
+
+
+def _introduced(name: str) -> PeriodicJob:
+    job = require(name)
+    claims.introduce([job])
+    return job

@@ -1,0 +1,151 @@
+"""What the command line and the admin show of periodic jobs: how each stands, and what its runs were."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.db.models import OuterRef, Subquery
+
+from ..backends import process_options
+from ..exceptions import UnknownCronJob
+from ..models import CronJob, CronRun
+from . import announce
+from .claims import introduce, next_start
+from .clock import now
+from .jobs import PeriodicJob, all_jobs, find_job, near_names
+from .lease import ALIVE, database, jobs, runs
+
+_NEXT = 5
+"""Times to come that are shown of each job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job, or a slot that was skipped or missed; what ``crons history`` prints."""
+
+    job: str
+    slot: datetime
+    node: str
+    start: datetime | None
+    end: datetime | None
+    outcome: str
+    error: str
+
+    @classmethod
+    def of(cls, run: CronRun) -> "Run":
+        """Return what is shown of a row."""
+        return cls(run.job, run.slot, run.node, run.start, run.end, run.outcome, run.error)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How one job stands."""
+
+    job: str
+    kind: str
+    """"function", or "class" for one of CRON_CLASSES."""
+    schedule: str
+    """In words."""
+    state: str
+    """"disabled" in the code, "paused", "running", "late" (no node started a slot) or "waiting"."""
+    next: list[datetime]
+    """The slots to come, five at most."""
+    last: Run | None
+    """The last run that started."""
+
+
+def job_states() -> list[JobState]:
+    """Return how each job stands that the code has now, in the order of the names."""
+    known = all_jobs()
+    introduce(known)
+    moment = now(database())
+    rows = {row.name: row for row in jobs()}
+    last = _last_runs()
+    return [_state_of(job, rows[job.name], last.get(job.name), moment) for job in known]
+
+
+def job_state(name: str) -> JobState:
+    """Return how one job stands. Raise UnknownCronJob."""
+    require(name)
+    return next(state for state in job_states() if state.job == name)
+
+
+def history(job: str | None = None, limit: int | None = None) -> Iterator[Run]:
+    """Yield the runs of a job, or of all, the newest first."""
+    found = runs() if job is None else runs().filter(job=job)
+    yield from map(Run.of, found.order_by("-id")[:limit])
+
+
+def require_known(name: str) -> None:
+    """Raise UnknownCronJob for a name that neither the code nor the history has."""
+    if not runs().filter(job=name).exists():
+        require(name)
+
+
+def require(name: str) -> PeriodicJob:
+    """Return the job of this name. Raise UnknownCronJob."""
+    job = find_job(name)
+    if job is None:
+        near = near_names(name)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownCronJob(f"No periodic job is named {name!r}.{hint}")
+    return job
+
+
+def find_late() -> list[tuple[str, datetime]]:
+    """Return the jobs of which a slot has come and no node has started it, and since when.
+
+    Announce each such slot, once over all nodes: any of them can make this check, one that runs no
+    jobs too.
+    """
+    moment = now(database())
+    rows = {row.name: row for row in jobs()}
+    found = []
+    for job in all_jobs():
+        row = rows.get(job.name)
+        slot = row and _late_since(job, row, moment)
+        if slot:
+            found.append((job.name, slot))
+            if jobs().filter(name=job.name).exclude(late__gte=slot).update(late=slot):
+                announce.never_started(job, slot)
+    return found
+
+
+def _state_of(job: PeriodicJob, row: CronJob, last: CronRun | None, moment: datetime) -> JobState:
+    rests = row.paused or not job.enabled
+    return JobState(
+        job=job.name,
+        kind="function",
+        schedule=job.schedule.in_words(),
+        state=_state(job, row, last, moment),
+        next=[] if rests else list(islice(job.schedule.after(moment), _NEXT)),
+        last=None if last is None else Run.of(last),
+    )
+
+
+def _state(job: PeriodicJob, row: CronJob, last: CronRun | None, moment: datetime) -> str:
+    if not job.enabled:
+        return "disabled"
+    if last is not None and last.outcome in ALIVE:
+        return "running"
+    if row.paused:
+        return "paused"
+    return "late" if _late_since(job, row, moment) else "waiting"
+
+
+def _late_since(job: PeriodicJob, row: CronJob, moment: datetime) -> datetime | None:
+    """Return the first slot that should have been started long ago, None without one."""
+    if row.paused or not job.enabled or row.slot is None:
+        return None
+    start = next_start(job, row.slot)
+    bound = timedelta(seconds=process_options().CRON_LATE)
+    if start is None or moment - start <= bound:
+        return None
+    return next(job.schedule.after(row.slot))
+
+
+def _last_runs() -> dict[str, CronRun]:
+    started = runs().filter(job=OuterRef("name"), start__isnull=False).order_by("-token")
+    found = jobs().annotate(last=Subquery(started.values("pk")[:1])).values_list("last", flat=True)
+    return {run.job: run for run in runs().filter(pk__in=[key for key in found if key])}

@@ -1,0 +1,142 @@
+"""``manage.py crons``: the periodic jobs from a shell."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from ...cron import operations, overview
+from ...exceptions import LeaseLost, SpoolerError
+from ...perform import in_words
+from ...spool.names import printable
+from ._arguments import as_json, base_options
+
+_SHOWN = 50
+"""Runs that ``history`` prints for a reader who names no limit."""
+
+
+class Command(BaseCommand):
+    """Shows and steers the periodic jobs of this site."""
+
+    help = "Show, run, pause and resume the periodic jobs of this site."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the sub-commands."""
+        commands = parser.add_subparsers(dest="command", required=True, parser_class=ArgumentParser)
+        listed = self._add(commands, "list", "each job: its schedule, next times and last run")
+        shown = self._add(commands, "history", "the runs, the newest first")
+        shown.add_argument("job", nargs="?", metavar="JOB", help="only of this one")
+        shown.add_argument("--limit", type=int, help="so many at most")
+        checked = self._add(commands, "check", "fail where a slot has come and no node started it")
+        for parser_with_json in (listed, shown, checked):
+            parser_with_json.add_argument("--json", action="store_true", help="for programs")
+        for name, text in (
+            ("run", "run a job in this process, now, whether due or not"),
+            ("pause", "start no more runs of a job, on any node"),
+            ("resume", "let a job run again from its next slot on"),
+        ):
+            self._add(commands, name, text).add_argument("job", metavar="JOB", help="its name")
+
+    def _add(self, commands: Any, name: str, text: str) -> ArgumentParser:
+        parser: ArgumentParser = commands.add_parser(name, help=text, parents=[base_options()])
+        parser.set_defaults(run=getattr(self, f"do_{name}"))
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the sub-command; an error of ours ends with its message and status 1."""
+        run: Callable[..., None] = options["run"]
+        try:
+            run(options)
+        except SpoolerError as error:
+            raise CommandError(str(error)) from error
+
+    # Looking
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        """Print how each job stands."""
+        found = overview.job_states()
+        if options["json"]:
+            self._print_json([asdict(state) for state in found])
+            return
+        for state in found:
+            self._say(f"{state.job}  {state.state}")
+            self._say(f"  schedule  {state.schedule}")
+            self._say(f"  next      {', '.join(map(_local, state.next)) or '-'}")
+            self._say(f"  last      {_run_in_words(state.last) if state.last else '-'}")
+        self.stdout.write(f"{len(found)} jobs")
+
+    def do_history(self, options: dict[str, Any]) -> None:
+        """Print the runs of one job, or of all."""
+        name, limit = options["job"], options["limit"]
+        if limit is not None and limit < 1:
+            raise CommandError("--limit must be 1 or more.")
+        if name is not None:
+            overview.require_known(name)
+        if options["json"]:
+            self._print_json([asdict(run) for run in overview.history(name, limit)])
+            return
+        for run in overview.history(name, limit or _SHOWN):
+            self._say(f"{run.job}  {_run_in_words(run)}")
+
+    def do_check(self, options: dict[str, Any]) -> None:
+        """Fail where a slot has come long ago and no node started it."""
+        found = overview.find_late()
+        if options["json"]:
+            self._print_json([{"job": name, "slot": slot} for name, slot in found])
+        if found:
+            late = ", ".join(f"{name} since {_local(slot)}" for name, slot in found)
+            raise CommandError(f"No node starts: {late}.")
+        if not options["json"]:
+            self.stdout.write("No job is late.")
+
+    # Acting
+
+    def do_run(self, options: dict[str, Any]) -> None:
+        """Run a job here and now."""
+        report = operations.run_here(options["job"])
+        if not report.due:
+            raise CommandError(f"{report.job} runs already, and its runs must not overlap.")
+        if isinstance(report.error, LeaseLost):
+            raise report.error
+        if report.error is not None:
+            raise CommandError(f"{report.job} failed: {in_words(report.error)}")
+        self._say(f"{report.job} succeeded")
+
+    def do_pause(self, options: dict[str, Any]) -> None:
+        """Start no more runs of a job."""
+        changed = operations.pause(options["job"])
+        self._say(f"{options['job']} {'is paused' if changed else 'was paused already'}")
+
+    def do_resume(self, options: dict[str, Any]) -> None:
+        """Let a job run again."""
+        changed = operations.resume(options["job"])
+        self._say(f"{options['job']} {'is resumed' if changed else 'was not paused'}")
+
+    # Helpers
+
+    def _say(self, text: str) -> None:
+        """Print what the code or the history tells; anyone may have written it."""
+        self.stdout.write(printable(text))
+
+    def _print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, default=as_json))
+
+
+def _run_in_words(run: overview.Run) -> str:
+    words = f"{run.outcome} for {_local(run.slot)}"
+    if run.start is not None:
+        words += f", started {_local(run.start)} on {run.node}"
+    if run.start is not None and run.end is not None:
+        words += f", took {(run.end - run.start).total_seconds():.1f} s"
+    last_line = run.error.strip().rpartition("\n")[2]
+    return f"{words}: {last_line}" if last_line else words
+
+
+def _local(moment: datetime) -> str:
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -1,0 +1,27 @@
+"""What the tests of periodic jobs share: jobs of which slots have come that nobody has decided on."""
+
+from datetime import timedelta
+from typing import Any
+
+import django
+
+from django_spooler.cron import claims
+from django_spooler.cron.jobs import PeriodicJob, find_job
+from django_spooler.models import CronJob
+
+HOUR = timedelta(hours=1)
+
+ADMINS: Any = ["ada@example.org"] if django.VERSION >= (6, 0) else [("Ada", "ada@example.org")]
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+"""Without it Django 6.1 warns of mail."""
+
+
+def job_seen(name: str, hours_ago: int) -> PeriodicJob:
+    """Return an hourly job whose last decision was ``hours_ago`` slots ago."""
+    job = find_job(name)
+    assert job is not None
+    claims.introduce([job])
+    row = CronJob.objects.get(name=name)
+    assert row.slot is not None
+    CronJob.objects.filter(name=name).update(slot=row.slot - hours_ago * HOUR)
+    return job
