@@ -39,6 +39,7 @@ from .files import (
     names_in,
     set_due,
     sync_directory,
+    sync_way_to,
 )
 from .names import PREFIX, TaskName, new_base, new_id
 from .place import DOTS, NAME_MAX, TREE, Place, fitting, is_number
@@ -56,7 +57,7 @@ _REWRITTEN = "an operator's change of it was interrupted"
 _ID = re.compile("[0-9A-Za-z]{1,64}")
 
 _durable: set[tuple[str, int]] = set()
-"""Directories, by path and inode, whose way from the spool directory is on the disk."""
+"""Directories, by path and inode, that the disk knows the way to."""
 
 _DURABLE_MAX = 1000
 
@@ -150,9 +151,7 @@ class Spool:
         identity = directory, os.stat(directory).st_ino
         if identity in _durable:
             return
-        while len(directory) > len(self.directory):
-            directory = os.path.dirname(directory)
-            sync_directory(directory)
+        sync_way_to(directory)
         if len(_durable) >= _DURABLE_MAX:
             _durable.clear()
         _durable.add(identity)

@@ -109,6 +109,21 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def sync_way_to(directory: str) -> None:
+    """Bring the entries that lead to a directory to the disk, from its file system's root on.
+
+    Whoever may not read one of the directories cannot sync it alone: then everything is synced.
+    """
+    directory = os.path.realpath(directory)
+    while not os.path.ismount(directory):
+        directory = os.path.dirname(directory)
+        try:
+            sync_directory(directory)
+        except PermissionError:
+            os.sync()
+            return
+
+
 def move(path: str, target: str) -> None:
     """Rename; a directory changes its parent only while its owner may write into it."""
     try:

@@ -1,6 +1,8 @@
 """The spool directory: moves between states, and what a hostile file cannot do."""
 
+import contextlib
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -190,6 +192,31 @@ def test_directory_that_takes_nothing_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SpoolUnavailable, match="correct the path"):
         Spool(tmp_path / "file").publish(CONTENT, Place("default", 100))
+
+
+def test_way_through_a_directory_that_may_not_be_read_is_on_the_disk_too(monkeypatch):
+    """With FSYNC the parent of a spool directory is synced; one that is closed refused the task."""
+    synced = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append("everything"))
+    with unprivileged(), tempfile.TemporaryDirectory() as parent:
+        spool = Spool(os.path.join(parent, "spool"))
+        os.chmod(parent, 0o300)
+        spool.publish(CONTENT, Place("default", 100), fsync=True)
+        assert synced == ["everything"]
+        os.chmod(parent, 0o700)
+        spool.publish(CONTENT, Place("default", 99), fsync=True)
+        assert synced == ["everything"]
+
+
+@contextlib.contextmanager
+def unprivileged():
+    """Be a user whom permissions bind."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_file_that_is_finished_while_it_is_read_is_not_damaged(tmp_path):

@@ -508,13 +508,12 @@ def waiting() -> list[str]:
     return [read(str(path), signed=False)[0].id for path in files]
 
 
-def trace_enqueue(using: dict[str, Any], directory: str | None = None) -> dict[str, Any]:
-    """Enqueue; tell the calls that were made below the spool directory until it returned."""
-    directory = directory or next(iter(served_directories()))
+def trace_enqueue(using: dict[str, Any], directory: str) -> list[list[str]]:
+    """Enqueue; return the calls that were made below a directory until it returned."""
     shim.arm(directory)
     ordered.using(**_later(using)).enqueue("traced")
     shim.disarm()
-    return {"directory": directory, "calls": shim.trace()}
+    return shim.trace()
 
 
 def _later(using: dict[str, Any]) -> dict[str, Any]:
