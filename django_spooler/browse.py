@@ -6,8 +6,8 @@ the files, which are read for a bounded time.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from .overview import Entry, entry_of
@@ -43,11 +43,13 @@ class Query:
     """Seconds since the task became ready, or failed."""
     by_time: bool = False
     backwards: bool = False
+    among: tuple[str, ...] = ("running", "ready", "scheduled", "failed")
+    """The states that are looked at, where ``state`` names none."""
 
     @property
     def states(self) -> tuple[str, ...]:
         """The states it asks for, those that run first."""
-        return (self.state,) if self.state else ("running", "ready", "scheduled", "failed")
+        return tuple(state for state in self.among if self.state in (None, state))
 
     @property
     def needs_reading(self) -> bool:
@@ -88,8 +90,14 @@ class Page:
     """Files a search has read before it stopped, None where it went through all."""
 
 
-def browse(spools: list[Spool], query: Query, *, number: int, size: int) -> Page:
-    """Return one page of the tasks that match, the first is number 1."""
+def browse(
+    spools: list[Spool], query: Query, *, number: int, size: int, most: int | None = None
+) -> Page:
+    """Return one page of the tasks that match, the first is number 1.
+
+    What need not be read is counted up to ``most``, or COUNTED.
+    """
+    most = COUNTED if most is None else most
     if query.needs_reading:
         return _search(spools, query, number, size)
     found = _files(spools, query)
@@ -99,21 +107,38 @@ def browse(spools: list[Spool], query: Query, *, number: int, size: int) -> Page
     entries = list(islice(existing, size))
     if query.newer_than is query.older_than is None:
         counts = (
-            count(spool, state, COUNTED, query.queue) for spool in spools for state in query.states
+            count(spool, state, most, query.queue) for spool in spools for state in query.states
         )
-        total = min(COUNTED, sum(counts))
+        total = min(most, sum(counts))
     else:
         before += len(entries)
-        total = before + sum(1 for _ in islice(found, max(0, COUNTED - before)))
-    return Page(entries=entries, total=total, is_exact=total < COUNTED, read=None)
+        total = before + sum(1 for _ in islice(found, max(0, most - before)))
+    return Page(entries=entries, total=total, is_exact=total < most, read=None)
 
 
-def matching(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, Entry]]:
-    """Yield every task that matches, however long that takes."""
-    for spool, file in _files(spools, query):
+def matching(
+    spools: list[Spool],
+    query: Query,
+    *,
+    until: float | None = None,
+    wanted: Callable[[TaskFile], bool] = lambda file: True,
+) -> Iterator[tuple[str, Spool, TaskFile]]:
+    """Yield id and place of every task that matches, the oldest first, however long that takes.
+
+    ``until`` leaves out what was enqueued, or failed, later (seconds since the epoch); what is not
+    ``wanted`` is not read.
+    """
+    for spool, file in _files(spools, replace(query, by_time=True, backwards=False), newest=False):
+        if not wanted(file):
+            continue
         entry = entry_of(spool, file)
-        if entry and query.matches(entry):
-            yield spool, entry
+        if entry and query.matches(entry) and not _is_later(entry, until):
+            yield entry.id, spool, file
+
+
+def _is_later(entry: Entry, until: float | None) -> bool:
+    moment = entry.failed_at or entry.enqueued_at
+    return until is not None and moment is not None and moment.timestamp() > until
 
 
 def error_class(entry: Entry) -> str:
@@ -173,7 +198,10 @@ def _search(spools: list[Spool], query: Query, number: int, size: int) -> Page:
     return Page(entries=found, total=total, is_exact=True, read=None)
 
 
-def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]]:
+def _files(
+    spools: list[Spool], query: Query, *, newest: bool = True
+) -> Iterator[tuple[Spool, TaskFile]]:
+    """Yield the files that can match; what failed last is looked at first, unless told otherwise."""
     now = time.time()
     for state in query.states:
         for spool in spools:
@@ -182,8 +210,7 @@ def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]
                 state,
                 queue=query.queue,
                 by_time=query.by_time,
-                # What failed last is what is looked at first.
-                backwards=query.backwards != (state == "failed"),
+                backwards=query.backwards != (newest and state == "failed"),
             ):
                 if query.may_match(file, now):
                     yield spool, file

@@ -67,6 +67,8 @@ class Task(models.Model):
         default_permissions = ("view",)
         permissions = [
             ("retry_task", "Can retry tasks and run scheduled ones now"),
+            ("retry_changed_task", "Can retry tasks with changed arguments"),
+            ("prioritize_task", "Can change the priority of tasks"),
             ("discard_task", "Can discard tasks"),
             ("enqueue_task", "Can enqueue tasks"),
             ("pause_queue", "Can pause and resume queues"),

@@ -4,22 +4,24 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from .backends import signatures_required
+from . import results
+from .backends import options_of, signatures_required
+from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .envelope import read
 from .exceptions import SpoolerError, UnreadableTask
 from .executors.base import MARK
 from .message import encode, encode_attempt
-from .overview import find_file, processes
+from .overview import locate, processes
 from .spool import packet
 from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import names_if_open, names_in
+from .spool.files import modified, names_if_open, names_in
 from .spool.listing import TaskFile
 from .spool.names import TaskName
-from .spool.place import parse_claimed_name
+from .spool.place import Place, parse_claimed_name
 from .spool.process import SUPERVISOR, Card, cards
 
 _LOOK_PAUSE = 0.1
@@ -140,52 +142,89 @@ def _comes_true(condition: Callable[[], bool], timeout: float | None) -> bool:
 # What is done to single tasks
 
 
-def retry(spools: list[Spool], identifier: str) -> bool:
-    """Put a failed task back; False where none has the id. Raise SpoolUnavailable."""
-    return any(spool.retry(identifier) for spool in spools)
+def find(
+    spools: list[Spool], identifiers: Iterable[str], seconds: float | None = None
+) -> Iterator[tuple[str, Spool, TaskFile]]:
+    """Yield where the tasks of these ids stand, without those that are not found.
 
-
-def discard(spools: list[Spool], identifier: str) -> bool:
-    """Delete a task that failed or waits; False where none has the id, or it runs by now.
-
-    Raise SpoolUnavailable where the directory does not allow it.
+    Files are read for ``seconds`` at most in each directory.
     """
-    if any(spool.discard(identifier) for spool in spools):
-        return True
-    found = _find_waiting(spools, identifier, "ready", "scheduled")
-    return found is not None and found[0].discard_waiting(found[1].path)
-
-
-def run_now(spools: list[Spool], identifier: str) -> bool:
-    """Let a scheduled task run at once; False where none that can be run has the id.
-
-    Raise SpoolUnavailable where the directory does not allow it.
-    """
-    found = _find_waiting(spools, identifier, "scheduled")
-    return found is not None and _run_now(*found)
-
-
-def _find_waiting(
-    spools: list[Spool], identifier: str, *states: str
-) -> tuple[Spool, TaskFile] | None:
+    missing = dict.fromkeys(identifiers)
     for spool in spools:
-        file = find_file(spool, identifier)
-        if file and file.state in states:
-            return spool, file
-    return None
+        for identifier, file in locate(spool, list(missing), seconds):
+            del missing[identifier]
+            yield identifier, spool, file
 
 
-def _run_now(spool: Spool, file: TaskFile) -> bool:
-    """Write the task anew without its time: a consumer keeps to the time a message tells."""
-    assert file.place
+def retry(spool: Spool, file: TaskFile) -> bool:
+    """Put a failed task back; False where it is none any more. Raise SpoolUnavailable."""
+    return file.state == "failed" and spool.retry(file.name)
+
+
+def discard(spool: Spool, file: TaskFile) -> bool:
+    """Delete a task that failed or waits; False where it is gone, or runs by now.
+
+    Raise SpoolUnavailable where the directory does not allow it.
+    """
+    if file.state == "failed":
+        return spool.discard(file.name)
+    return file.state in _WAITING and spool.discard_waiting(file.path)
+
+
+def run_now(spool: Spool, file: TaskFile) -> bool:
+    """Let a scheduled task run at once; False where it is none any more, or cannot be run.
+
+    Raise SpoolUnavailable where the directory does not allow it.
+    """
+    # Without its time: a consumer keeps to the time a message tells.
+    return file.state == "scheduled" and _rewrite(spool, file, run_after=None)
+
+
+def prioritize(spool: Spool, file: TaskFile, priority: int) -> bool:
+    """Give a waiting task another priority; False where it waits no more, or cannot be run.
+
+    Raise SpoolerError for what is no priority, SpoolUnavailable where the directory does not allow
+    it.
+    """
+    if not TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY:
+        raise SpoolerError(
+            f"{priority} is no priority. Choose one from {TASK_MIN_PRIORITY} to {TASK_MAX_PRIORITY}."
+        )
+    return file.state in _WAITING and _rewrite(spool, file, priority=priority)
+
+
+_WAITING = ("ready", "scheduled")
+
+
+def _rewrite(spool: Spool, file: TaskFile, **changes: Any) -> bool:
+    """Write a task's message anew: it has to tell of the place its file stands in."""
     try:
-        message, journal = read(file.path, signed=signatures_required())
+        old, journal = read(file.path, signed=signatures_required())
+        due = modified(file.path)
     except (UnreadableTask, FileNotFoundError):
         return False
-    line = encode(replace(message, run_after=None), signed=signatures_required())
-    content = packet.encode(MARK, line + b"".join(map(encode_attempt, journal)))
-    ready = replace(TaskName.parse(file.name), ready_at=time.time_ns() // 1000)
-    return spool.rewrite(file.path, content, ready, file.place, message.id, message.task)
+    if file.place != Place.of(old.queue, old.priority):
+        return False  # it was not put there by us, and is set aside when its turn comes
+    message = replace(old, **changes)
+    line = encode(message, signed=signatures_required())
+    is_due = file.state == "ready" or message.run_after is None
+    name = TaskName.parse(file.name)
+    if is_due and file.state == "scheduled":
+        name = replace(name, ready_at=time.time_ns() // 1000)
+    options = options_of(message.backend)
+    is_done = spool.rewrite(
+        file.path,
+        packet.encode(MARK, line + b"".join(map(encode_attempt, journal))),
+        name,
+        Place.of(message.queue, message.priority),
+        message.id,
+        message.task,
+        due=None if is_due else due,
+        fsync=options.FSYNC,
+    )
+    if is_done:
+        results.note_terms(message, options)
+    return is_done
 
 
 def failed_call(

@@ -6,7 +6,7 @@ Nothing here changes a file, and no file can break it: what cannot be read is to
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -141,20 +141,32 @@ def find(spool: Spool, identifier: str) -> Entry | None:
 
 
 def find_file(spool: Spool, identifier: str, seconds: float | None = None) -> TaskFile | None:
-    """Return where the task of this id stands, None where there is none.
+    """Return where the task of this id stands, None where there is none; as ``locate`` does."""
+    return next((file for _, file in locate(spool, [identifier], seconds)), None)
 
-    Those enqueued when the id was made are read first, the others for ``seconds`` at most.
+
+def locate(
+    spool: Spool, identifiers: Iterable[str], seconds: float | None = None
+) -> Iterator[tuple[str, TaskFile]]:
+    """Yield the ids that are found, each with where its task stands; the directory is listed once.
+
+    Tasks enqueued when the ids were made are read first, the others for ``seconds`` at most.
     """
-    if spool.failed_entry(identifier):
-        return TaskFile("failed", spool.path("failed", identifier), identifier, None)
-    started = None
-    for file in near(spool, identifier):
-        started = started or time.monotonic()  # all were listed then
-        if _identifier(file) == identifier:
-            return file
-        if seconds is not None and time.monotonic() > started + seconds:
-            return None
-    return None
+    missing = dict.fromkeys(identifiers)
+    for identifier in list(missing):
+        if spool.failed_entry(identifier):
+            del missing[identifier]
+            path = spool.path("failed", identifier)
+            yield identifier, TaskFile("failed", path, identifier, None)
+    until = None
+    for file in near(spool, missing) if missing else ():
+        if seconds is not None:
+            until = until or time.monotonic() + seconds  # all were listed then
+        if (identifier := _identifier(file)) in missing:
+            del missing[identifier]
+            yield identifier, file
+        if not missing or (until and time.monotonic() > until):
+            return
 
 
 def entry_of(spool: Spool, file: TaskFile) -> Entry | None:
@@ -250,23 +262,27 @@ def _failed_entries(spool: Spool) -> Iterator[Entry]:
 
 
 def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
-    told: dict[str, Any] = {"task": why.task}
+    told: dict[str, Any] = {
+        "task": why.task,
+        "queue": why.queue,
+        "priority": why.place and why.place.priority,
+    }
     hide: Callable[[str], str] = str
     attempt = TaskName.parse(os.path.basename(path)).attempts
     if why.task is not None:
         try:
             message, journal = read(path, signed=False)
-            told, hide = _told_by(message, journal)
+            found, hide = _told_by(message, journal)
+            if why.place is None:
+                told |= {"queue": message.queue, "priority": message.priority}
+            told |= found
             attempt = max([attempt, *(failed.attempt for failed in journal[-1:])])
         except (UnreadableTask, OSError):
             pass
-    place = why.place
     return Entry(
         id=identifier,
         state="failed",
         file=path,
-        queue=why.queue,
-        priority=None if place is None else place.priority,
         attempt=attempt,
         reason=hide(why.reason),
         traceback=hide(why.traceback),

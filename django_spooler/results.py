@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, router, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
 from .exceptions import EnqueueError, UnknownTask
-from .result import SpoolerResult
+from .message import Message
+from .result import SpoolerResult, as_datetime
 from .tasks import find_task
 
 if TYPE_CHECKING:
@@ -107,6 +108,25 @@ def save(result: SpoolerResult, options: Options) -> None:
             _update(result)
         except Exception:
             logger.exception("The result of task id=%s could not be kept", result.id)
+
+
+def note_terms(message: Message, options: Options) -> None:
+    """Bring priority and time of a task that an operator has changed to its result.
+
+    Where that fails it is logged: the task itself has them.
+    """
+    if not options.RESULTS:
+        return
+    from .models import TaskRecord
+
+    run_after = message.run_after
+    try:
+        TaskRecord.objects.filter(id=message.id).update(
+            priority=message.priority,
+            run_after=None if run_after is None else as_datetime(run_after),
+        )
+    except DatabaseError:
+        logger.exception("The result of task id=%s could not be changed", message.id)
 
 
 def _update(result: SpoolerResult) -> None:

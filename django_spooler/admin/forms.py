@@ -35,6 +35,43 @@ class JSONText(forms.CharField):
         return text
 
 
+class RoundForm(forms.Form):
+    """How far an action has come: what one of its requests tells the next."""
+
+    until = forms.FloatField(required=False, widget=forms.HiddenInput)
+    """When all that matches was asked for (seconds since the epoch); what comes later is not meant."""
+
+    count = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    """Tasks it was done to so far."""
+
+    total = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    """Tasks there were, as far as they were counted."""
+
+    brief = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    """Whether the browser asks for the next round by itself."""
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What the action is told beside the task."""
+        return {}
+
+
+class PriorityForm(RoundForm):
+    """The priority that waiting tasks are to have."""
+
+    priority = forms.IntegerField(
+        label=gettext_lazy("Priority"),
+        min_value=TASK_MIN_PRIORITY,
+        max_value=TASK_MAX_PRIORITY,
+        help_text=gettext_lazy("-100 to 100; a higher one runs first."),
+    )
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What the action is told beside the task."""
+        return {"priority": self.cleaned_data["priority"]}
+
+
 class CallForm(forms.Form):
     """One call of a task: its arguments, and when it runs."""
 

@@ -1,14 +1,15 @@
 """The pages: a list with actions, one task in full, failures in groups, and an overview."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -30,7 +31,9 @@ from ..overview import Entry
 from ..spool.directory import Spool
 from ..spool.listing import STATES, TaskFile
 from ..tasks import find_task, task_names
-from .forms import CallForm
+from . import actions
+from .actions import ACTIONS, Action, Round
+from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
 
 PAGE_SIZE = 100
@@ -40,64 +43,18 @@ LAST_PAGE = COUNTED // PAGE_SIZE
 FIND_SECONDS = 0.1
 """Seconds a page looks for the task of an id."""
 
+FIND_CHOSEN_SECONDS = 5.0
+"""Seconds an action looks for the chosen tasks; those that run meanwhile are not there to be found."""
+
+SHOWN = 20
+"""Tasks that are named where an action asks whether it is meant."""
+
 AGES = {
-    "1h": (gettext_lazy("Up to an hour"), {"newer_than": 3600.0}),
-    "1d": (gettext_lazy("Up to a day"), {"newer_than": 86400.0}),
-    "older": (gettext_lazy("More than a day"), {"older_than": 86400.0}),
+    "1h": (gettext_lazy("Up to an hour"), 3600.0, None),
+    "1d": (gettext_lazy("Up to a day"), 86400.0, None),
+    "older": (gettext_lazy("More than a day"), None, 86400.0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something done to the selected tasks."""
-
-    permission: str
-    flag: int
-    verb: Any
-    """As in "Retry"."""
-
-    label: Any
-    """As in "Retry selected failed tasks"."""
-
-    done: Any
-    """What the log calls it."""
-
-    run: Callable[[list[Spool], str], bool]
-    """Do it to the task of an id, False where it cannot be done to it any more."""
-
-    states: tuple[str, ...]
-    """The states whose tasks it is for."""
-
-
-ACTIONS = {
-    "retry_selected": Action(
-        "retry_task",
-        CHANGE,
-        gettext_lazy("Retry"),
-        gettext_lazy("Retry selected failed tasks"),
-        gettext_lazy("Retried."),
-        operations.retry,
-        ("failed",),
-    ),
-    "run_now_selected": Action(
-        "retry_task",
-        CHANGE,
-        gettext_lazy("Run now"),
-        gettext_lazy("Run selected scheduled tasks now"),
-        gettext_lazy("Made to run now."),
-        operations.run_now,
-        ("scheduled",),
-    ),
-    "discard_selected": Action(
-        "discard_task",
-        DELETION,
-        gettext_lazy("Discard"),
-        gettext_lazy("Discard selected tasks"),
-        gettext_lazy("Discarded."),
-        operations.discard,
-        ("ready", "scheduled", "failed"),
-    ),
-}
+"""What each is called, newer and older than how many seconds."""
 
 
 class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -180,78 +137,106 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             messages.warning(request, _("No action selected."))
             return HttpResponseRedirect(request.get_full_path())
         self._require(request, action.permission)
-        query = _query(request.GET)
         across = request.POST.get("select_across") == "1"
         chosen = request.POST.getlist("_selected_action")
         if not chosen and not across:
             messages.warning(request, _("Select tasks first: none has been changed."))
             return HttpResponseRedirect(request.get_full_path())
-        if request.POST.get("post") != "yes":
-            return self._ask(request, action, query, chosen, across)
-        targets = (entry.id for _, entry in browse.matching(_spools(), query)) if across else chosen
-        try:
-            self._run(request, action, list(targets), across)
-        except SpoolerError as error:
-            messages.error(request, str(error))
-        return HttpResponseRedirect(request.get_full_path())
+        form = action.form(request.POST if request.POST.get("post") == "yes" else None)
+        if form.is_valid():
+            return self._do(request, action, form, None if across else chosen)
+        return self._ask(request, action, form, None if across else chosen)
 
     def _ask(
-        self, request: HttpRequest, action: Action, query: Query, chosen: list[str], across: bool
+        self, request: HttpRequest, action: Action, form: RoundForm, chosen: list[str] | None
     ) -> HttpResponse:
-        if across:
-            page = browse.browse(_spools(), query, number=1, size=PAGE_SIZE)
-            shown, total = page.entries, capped(page.total)
-            is_exact = page.is_exact
+        """Ask whether it is meant for the chosen tasks, or for all that match."""
+        if chosen is None:
+            query = replace(_query(request.GET), among=action.states)
+            most = None if query.needs_reading else overview.ALL
+            page = browse.browse(_spools(), query, number=1, size=SHOWN, most=most)
+            shown, total, is_exact = page.entries, page.total, page.is_exact
         else:
-            found = (_find(identifier) for identifier in chosen[:PAGE_SIZE])
-            shown = [place[-1] for place in found if place]
-            total, is_exact = str(len(chosen)), True
+            shown = [entry for _, _, entry in _find_all(chosen[:SHOWN])]
+            total, is_exact = len(chosen), True
+        form.initial = {"until": time.time(), "total": total if is_exact else None}
         return self._page(
             request,
             "confirm",
             _("Are you sure?"),
+            form=form,
             action=action,
             name=request.POST["action"],
             chosen=chosen,
-            across=across,
             shown=shown,
-            total=total,
+            total=f"{total:,}",
             is_exact=is_exact,
         )
 
-    def _run(
-        self, request: HttpRequest, action: Action, identifiers: list[str], across: bool
-    ) -> None:
-        spools = _spools()
-        done = [identifier for identifier in identifiers if action.run(spools, identifier)]
-        self._log(request, action, done, across)
-        if done:
-            messages.success(
-                request,
-                ngettext("%(count)s task: %(done)s", "%(count)s tasks: %(done)s", len(done))
-                % {"count": f"{len(done):,}", "done": action.done},
+    def _do(
+        self, request: HttpRequest, action: Action, form: RoundForm, chosen: list[str] | None
+    ) -> HttpResponse:
+        """Do it to as many as the time of a request allows, and go on with the rest in another."""
+        spools, told = _spools(), form.cleaned_data
+        if chosen is None:
+            targets = browse.matching(
+                spools,
+                replace(_query(request.GET), among=action.states),
+                until=told["until"],
+                wanted=partial(action.is_for, terms=form.terms),
             )
-        if left := len(identifiers) - len(done):
-            messages.warning(
-                request,
-                ngettext(
-                    "%(count)s task was in no state for that any more.",
-                    "%(count)s tasks were in no state for that any more.",
-                    left,
-                )
-                % {"count": f"{left:,}"},
-            )
+        else:
+            targets = operations.find(spools, chosen, FIND_CHOSEN_SECONDS)
+        work = Round(actions.BRIEF if told["brief"] else actions.ROUND)
+        try:
+            work.run(partial(action.run, **form.terms), targets)
+        except SpoolerError as error:
+            messages.error(request, str(error))
+            work.is_last = True
+        finally:
+            self._log(request, action, form, work.done, chosen is None)
+        count = (told["count"] or 0) + len(work.done)
+        if not work.is_last:
+            left = None if chosen is None else [name for name in chosen if name not in work.seen]
+            return self._go_on(request, action, form, left, count)
+        missed = len(work.seen if chosen is None else set(chosen)) - len(work.done)
+        _tell(request, action.told(form.terms), count, missed)
+        return HttpResponseRedirect(request.get_full_path())
 
-    def _log(self, request: HttpRequest, action: Action, done: list[str], across: bool) -> None:
+    def _go_on(
+        self,
+        request: HttpRequest,
+        action: Action,
+        form: RoundForm,
+        chosen: list[str] | None,
+        count: int,
+    ) -> HttpResponse:
+        """Show how far it got, and ask for the next round."""
+        form.data = {**form.cleaned_data, "count": count}
+        return self._page(
+            request,
+            "progress",
+            action.label,
+            form=form,
+            name=request.POST["action"],
+            chosen=chosen,
+            count=f"{count:,}",
+            done=count,
+            total=form.cleaned_data["total"],
+        )
+
+    def _log(
+        self, request: HttpRequest, action: Action, form: RoundForm, done: list[str], across: bool
+    ) -> None:
         """Write who did what: a line for each selected task, one for all that matched."""
+        lines = [(name, name) for name in done]
         if across and done:
             line = _("%(count)s tasks that matched %(query)s") % {
                 "count": len(done),
                 "query": request.GET.urlencode() or "*",
             }
-            self._write_log(request, action.flag, action.done, [("", line)])
-        else:
-            self._write_log(request, action.flag, action.done, [(name, name) for name in done])
+            lines = [("", line)]
+        self._write_log(request, action.flag, action.told(form.terms), lines)
 
     def _write_log(
         self, request: HttpRequest, flag: int, text: Any, lines: Iterable[tuple[str, str]]
@@ -302,7 +287,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def _change_link(self, request: HttpRequest, entry: Entry) -> str | None:
-        may = self._may(request, "enqueue_task") and self._may(request, "retry_task")
+        may = self._may(request, "retry_changed_task")
         if not may or entry.state != "failed" or find_task(entry.task or "") is None:
             return None
         asked = urlencode({"task": entry.task, "from": entry.id})
@@ -343,7 +328,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def enqueue_view(self, request: HttpRequest) -> HttpResponse:
         """Enqueue a call by hand; with ``from``, instead of a failed one."""
         identifier = request.GET.get("from", "")
-        self._require(request, "enqueue_task", *(["retry_task"] if identifier else []))
+        self._require(request, "retry_changed_task" if identifier else "enqueue_task")
         task = find_task(request.GET.get("task", ""))
         if task is None:
             return self._page(request, "enqueue", _("Enqueue"), names=task_names())
@@ -358,7 +343,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 form.add_error(None, str(error))
             else:
                 if identifier:  # behind the new one's file, which waits for the commit too
-                    transaction.on_commit(partial(operations.discard, _spools(), identifier))
+                    transaction.on_commit(partial(_discard, request, identifier))
                 return HttpResponseRedirect(f"{self._address('changelist')}?q={queued}")
         return self._page(
             request,
@@ -386,15 +371,20 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self._require(request, "pause_queue")
         queue = request.POST.get("queue", "")
         if queue in {name for names in served_directories().values() for name in names}:
-            if request.POST.get("resume"):
-                operations.resume_queue(_spools(), queue, served_directories())
-                text = _("Resumed queue %(queue)s.")
-            else:
-                operations.pause(_spools(), queue, wait=False, timeout=None)
-                text = _("Paused queue %(queue)s.")
+            resumes = bool(request.POST.get("resume"))
+            text = _("Resumed queue %(queue)s.") if resumes else _("Paused queue %(queue)s.")
             message = text % {"queue": queue}
+            try:
+                if resumes:
+                    operations.resume_queue(_spools(), queue, served_directories())
+                else:
+                    operations.pause(_spools(), queue, wait=False, timeout=None)
+            except SpoolerError as error:  # one directory of several may have been reached
+                message = _("%(done)s It broke off: %(error)s") % {"done": message, "error": error}
+                messages.error(request, message)
+            else:
+                messages.success(request, message)
             self._write_log(request, CHANGE, message, [("", queue)])
-            messages.success(request, message)
         return HttpResponseRedirect(self._address("overview"))
 
     def _address(self, page: str) -> str:
@@ -421,21 +411,47 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
 
+def _discard(request: HttpRequest, identifier: str) -> None:
+    """Discard the failed task that another one was enqueued for."""
+    try:
+        for _id, spool, file in operations.find(_spools(), [identifier], FIND_SECONDS):
+            operations.discard(spool, file)
+    except SpoolerError as error:
+        messages.error(request, str(error))
+
+
+def _tell(request: HttpRequest, done: str, count: int, missed: int) -> None:
+    """Tell what was done to how many tasks, and to how many it could not be done."""
+    if count:
+        text = ngettext("%(count)s task: %(done)s", "%(count)s tasks: %(done)s", count)
+        messages.success(request, text % {"count": f"{count:,}", "done": done})
+    if missed:
+        text = ngettext(
+            "%(count)s task was in no state for that any more.",
+            "%(count)s tasks were in no state for that any more.",
+            missed,
+        )
+        messages.warning(request, text % {"count": f"{missed:,}"})
+
+
 def _spools() -> list[Spool]:
     return [Spool(directory) for directory in served_directories()]
 
 
 def _find(identifier: str) -> tuple[Spool, TaskFile, Entry] | None:
-    for spool in _spools():
-        file = overview.find_file(spool, identifier, FIND_SECONDS)
-        if file and (entry := overview.entry_of(spool, file)):
-            return spool, file, entry
-    return None
+    return next(_find_all([identifier]), None)
+
+
+def _find_all(identifiers: list[str]) -> Iterator[tuple[Spool, TaskFile, Entry]]:
+    for _id, spool, file in operations.find(_spools(), identifiers, FIND_SECONDS):
+        if entry := overview.entry_of(spool, file):
+            yield spool, file, entry
 
 
 def _query(asked: QueryDict) -> Query:
     """Return what an address asks for; what it cannot mean is passed over."""
     state, age, sort = asked.get("state"), asked.get("age", ""), asked.get("o", "")
+    newer_than, older_than = AGES[age][1:] if age in AGES else (None, None)
     return Query(
         state=state if state in STATES else None,
         queue=asked.get("queue") or None,
@@ -444,7 +460,8 @@ def _query(asked: QueryDict) -> Query:
         text=asked.get("q", ""),
         by_time=sort.lstrip("-") == "time",
         backwards=sort.startswith("-"),
-        **(AGES[age][1] if age in AGES else {}),
+        newer_than=newer_than,
+        older_than=older_than,
     )
 
 
@@ -502,7 +519,7 @@ def _choices(asked: QueryDict) -> list[dict[str, Any]]:
     offered = [
         ("queue", _("Queue"), [(queue, queue) for queue in queues]),
         ("task", _("Task"), [(name, name) for name in task_names()]),
-        ("age", _("Age"), [(name, label) for name, (label, _) in AGES.items()]),
+        ("age", _("Age"), [(name, age[0]) for name, age in AGES.items()]),
     ]
     return [
         {"name": name, "label": label, "options": options, "value": asked.get(name, "")}

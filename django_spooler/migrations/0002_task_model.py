@@ -24,6 +24,8 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "tasks",
                 "permissions": [
                     ("retry_task", "Can retry tasks and run scheduled ones now"),
+                    ("retry_changed_task", "Can retry tasks with changed arguments"),
+                    ("prioritize_task", "Can change the priority of tasks"),
                     ("discard_task", "Can discard tasks"),
                     ("enqueue_task", "Can enqueue tasks"),
                     ("pause_queue", "Can pause and resume queues"),

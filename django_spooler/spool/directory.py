@@ -338,29 +338,50 @@ class Spool:
         return True
 
     def rewrite(
-        self, path: str, content: bytes, name: TaskName, place: Place, identifier: str, task: str
+        self,
+        path: str,
+        content: bytes,
+        name: TaskName,
+        place: Place,
+        identifier: str,
+        task: str,
+        *,
+        due: float | None = None,
+        fsync: bool = False,
     ) -> bool:
-        """Make a waiting file ready with another content; False if it is gone.
+        """Give a waiting file another content and place, scheduled for ``due``; False if it is gone.
 
-        Meanwhile it stands in ``failed``, where it is found if this process dies. Raise
+        Meanwhile it stands in ``failed``, where it is found if this process dies: without a place,
+        so that its message, the old or the new one, tells where it is put back to. Raise
         SpoolUnavailable where the directory does not allow it.
         """
+        beside = self.path("tmp", new_base())
         with self._explained():
             try:
+                self._write(beside, content, due, fsync)
                 aside = self.set_aside(
-                    path, _REWRITTEN, identifier=identifier, task=task, place=place, name=str(name)
+                    path, _REWRITTEN, identifier=identifier, task=task, name=str(name)
                 )
-            except FileNotFoundError:
+                return self._replace(aside, beside, name, place, due)
+            except FileNotFoundError:  # a process has claimed it, or another operator has it
                 return False
-            entry = self.path("failed", aside)
-            found = self.failed_entry(aside)
-            beside = self.path("tmp", new_base())
-            if found is None:
-                return False
-            self._write(beside, content, None, fsync=False)
-            os.rename(beside, found[0])
-            self.make_ready(found[0], name, place)
-        _remove_failed_entry(entry)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(beside)
+
+    def _replace(
+        self, identifier: str, beside: str, name: TaskName, place: Place, due: float | None
+    ) -> bool:
+        found = self.failed_entry(identifier)
+        if found is None:
+            return False
+        path, _ = found
+        os.rename(beside, path)
+        if due is None:
+            self.make_ready(path, name, place)
+        else:
+            self.schedule(path, name, place, due)
+        _remove_failed_entry(self.path("failed", identifier))
         return True
 
     def discard_unfinished(self, before: float) -> None:

@@ -6,8 +6,10 @@ Nothing here opens a file.
 
 import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, groupby, islice
 
 from .directory import Spool
@@ -71,14 +73,14 @@ def files(
         yield from _in_order(state, pool, backwards)
 
 
-def near(spool: Spool, identifier: str) -> Iterator[TaskFile]:
-    """Yield every file that has not failed, those first that were made when this id was made.
+def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
+    """Yield every file that has not failed, those first that were made when these ids were made.
 
     The id of what is no task is its file's name.
     """
-    moment = id_time(identifier) or order(identifier)[0] / 1e6
+    distance = _distance_from(sorted({_moment(identifier) for identifier in identifiers}))
     found = [
-        (_distance(name, moment), name, directory, place, state)
+        (distance(name), name, directory, place, state)
         for state in ("ready", "scheduled")
         for place, directory in _directories(spool, state, None)
         for name in names_if_open(directory)
@@ -203,10 +205,27 @@ def _in_order(state: str, pool: Directories, backwards: bool) -> Iterator[TaskFi
             yield TaskFile(state, os.path.join(directory, name), name, place)
 
 
-def _distance(name: str, moment: float) -> float:
-    """Return the seconds between a name's time and ``moment``, exact for those that are few."""
-    coarse = abs(_second(name) - moment)
-    return coarse if coarse > 2 else abs(order(name)[0] / 1e6 - moment)
+def _moment(identifier: str) -> float:
+    return id_time(identifier) or order(identifier)[0] / 1e6
+
+
+def _distance_from(moments: list[float]) -> Callable[[str], float]:
+    """Return what tells the seconds between a name's time and the nearest of sorted moments.
+
+    It is exact for those that are near, and they are few.
+    """
+
+    def from_nearest(time: float) -> float:
+        after = bisect(moments, time)
+        return min(abs(time - moment) for moment in moments[max(0, after - 1) : after + 1])
+
+    from_second = cache(from_nearest)
+
+    def distance(name: str) -> float:
+        coarse = from_second(_second(name))
+        return coarse if coarse > 2 else from_nearest(order(name)[0] / 1e6)
+
+    return distance
 
 
 def _second(name: str) -> int:

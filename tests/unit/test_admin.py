@@ -17,8 +17,9 @@ from django.utils import timezone, translation
 
 import django_spooler
 from django_spooler import overview
-from django_spooler.admin import register
+from django_spooler.admin import actions, register
 from django_spooler.envelope import read
+from django_spooler.exceptions import SpoolUnavailable
 from django_spooler.models import Task
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
@@ -111,17 +112,19 @@ def test_pages_of_rows_give_nothing_away(log_in_with, failed, page):
         ("retry_selected", "retry_task"),
         ("run_now_selected", "retry_task"),
         ("discard_selected", "discard_task"),
+        ("prioritize_selected", "prioritize_task"),
     ],
 )
 def test_actions_need_their_own_permission(log_in_with, spool, failed, action, permission):
-    others = {"view_task", "retry_task", "discard_task", "enqueue_task", "pause_queue"}
+    others = {codename for codename, _ in Task._meta.permissions} | {"view_task"}
     client = log_in_with(*(others - {permission}))
-    assert action not in client.get(f"{LIST}?state=failed").content.decode()
+    assert action not in client.get(LIST).content.decode()
     assert post(client, action, failed).status_code == 403
     assert states(spool) == ["failed"]
     assert not LogEntry.objects.exists()
     assert post(log_in_with(permission), action, failed).status_code == 403  # sees no tasks
-    assert post(log_in_with("view_task", permission), action, failed).status_code == 302
+    allowed = log_in_with("view_task", permission)
+    assert post(allowed, action, failed, priority="5").status_code == 302
 
 
 def test_pausing_needs_its_permission_and_a_post(log_in_with, spool):
@@ -188,6 +191,72 @@ def test_everything_that_matches_can_be_selected_at_once(log_in_with, spool):
     (left,) = overview.entries(spool, "ready")
     assert left.task == tasks.echo.module_path
     assert LogEntry.objects.get().object_repr.startswith("3 tasks")
+
+
+def test_priority_is_asked_for_and_given(log_in_with, spool):
+    ids = [tasks.add.enqueue(value).id for value in range(2)]
+    client = log_in_with("all")
+    asked = post(client, "prioritize_selected", *ids, priority="1000").content.decode()
+    assert "less than or equal to 100" in asked
+    assert {entry.priority for entry in overview.entries(spool, "ready")} == {0}
+    post(client, "prioritize_selected", *ids, priority="9")
+    assert {entry.priority for entry in overview.entries(spool, "ready")} == {9}
+    assert {entry.change_message for entry in LogEntry.objects.all()} == {"Given priority 9."}
+
+
+def test_what_came_after_the_question_is_not_meant(log_in_with, spool):
+    tasks.add.enqueue(1)
+    client = log_in_with("all")
+    asked = client.post(LIST, {"action": "discard_selected", "select_across": "1"})
+    until = asked.context["form"]["until"].value()
+    later = tasks.add.enqueue(2).id
+    everything = {"action": "discard_selected", "select_across": "1", "post": "yes"}
+    client.post(LIST, {**everything, "until": until})
+    assert [entry.id for entry in overview.entries(spool, "ready")] == [later]
+
+
+def test_long_action_goes_on_in_rounds_that_show_how_far_it_got(log_in_with, spool, monkeypatch):
+    for value in range(3):
+        tasks.add.enqueue(value)
+    monkeypatch.setattr(actions, "BRIEF", -1.0)
+    client = log_in_with("all")
+    everything = {"action": "prioritize_selected", "select_across": "1", "post": "yes"}
+    told = {**everything, "priority": "5", "brief": "1", "total": "3"}
+    for count in (1, 2, 3):
+        answer = client.post(LIST, told)
+        assert f"{count} of 3 tasks are done." in answer.content.decode()
+        form = answer.context["form"]
+        told = {**everything, **{field.html_name: field.value() or "" for field in form}}
+    assert client.post(LIST, told).status_code == 302
+    assert {entry.priority for entry in overview.entries(spool, "ready")} == {5}
+
+
+def test_chosen_tasks_too_are_done_in_rounds(log_in_with, spool, monkeypatch):
+    ids = [tasks.add.enqueue(value).id for value in range(2)]
+    monkeypatch.setattr(actions, "ROUND", -1.0)
+    client = log_in_with("all")
+    answer = post(client, "discard_selected", *ids)
+    (left,) = answer.context["chosen"]
+    assert [entry.id for entry in overview.entries(spool, "ready")] == [left]
+
+
+def test_what_was_done_before_an_error_is_logged(log_in_with, spool, monkeypatch):
+    for value in range(3):
+        tasks.add.enqueue(value)
+    discarded = []
+
+    def discard_one(self, path):
+        if discarded:
+            raise SpoolUnavailable("The disk is on fire.")
+        discarded.append(path)
+        return True
+
+    monkeypatch.setattr(Spool, "discard_waiting", discard_one)
+    everything = {"action": "discard_selected", "select_across": "1", "post": "yes"}
+    shown = log_in_with("all").post(LIST, everything, follow=True).content.decode()
+    assert "The disk is on fire." in shown
+    assert "1 task: Discarded." in shown
+    assert LogEntry.objects.get().object_repr.startswith("1 tasks")
 
 
 # What they show
@@ -268,8 +337,10 @@ def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(
     place = Place.of(entry.queue, entry.priority)
     spool.set_aside(entry.file, "no", identifier=entry.id, task=entry.task, place=place)
     address = f"{LIST}enqueue/?task={tasks.log_in.module_path}&from={entry.id}"
-    assert log_in_with("view_task", "enqueue_task").get(address).status_code == 403
-    client = log_in_with("view_task", "enqueue_task", "retry_task")
+    others = ("view_task", "enqueue_task", "retry_task")
+    assert log_in_with(*others).get(address).status_code == 403
+    client = log_in_with("view_task", "retry_changed_task")
+    assert address in client.get(f"{LIST}{entry.id}/change/").content.decode().replace("&amp;", "&")
     assert "tiger" not in client.get(address).content.decode()
     call = {"user": '"eve"', "password": '"********"', "host": '"new"'}
     posted = {"priority": "0", **{f"parameter-{key}": call[key] for key in call}}

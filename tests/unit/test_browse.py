@@ -4,6 +4,7 @@ import io
 import os
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -11,6 +12,8 @@ from django.utils import timezone
 from django_spooler import browse, operations, overview
 from django_spooler.browse import Query
 from django_spooler.consumer import Consumer
+from django_spooler.exceptions import SpoolerError
+from django_spooler.spool import listing
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
@@ -41,6 +44,15 @@ def run_all(spool):
         Consumer(spool, "me", io.BytesIO()).consume(
             Claimed(entry.file, os.path.basename(entry.file), place)
         )
+
+
+def done(spool, act, *identifiers):
+    """Do it to the tasks of these ids; return those it was done to."""
+    return [
+        identifier
+        for identifier, spool, file in operations.find([spool], identifiers)
+        if act(spool, file)
+    ]
 
 
 def first_arguments(page):
@@ -123,7 +135,7 @@ def test_task_among_many_is_found_without_reading_them_all(spool):
 
 def test_task_that_was_made_to_run_now_runs(spool):
     later = timezone.now() + timedelta(hours=1)
-    assert operations.run_now([spool], tasks.add.using(run_after=later).enqueue(1).id)
+    assert done(spool, operations.run_now, tasks.add.using(run_after=later).enqueue(1).id)
     tasks.calls.clear()
     run_all(spool)
     assert tasks.calls == [(1, 0)]
@@ -136,12 +148,53 @@ def test_only_what_is_signed_is_signed_anew_when_it_is_made_to_run_now(spool, se
     entry = settings.TASKS["default"]
     settings.TASKS = {"default": {**entry, "OPTIONS": {**entry["OPTIONS"], "SIGNED": True}}}
     sound = tasks.add.using(run_after=later).enqueue(2).id
-    assert not operations.run_now([spool], forged)
-    assert operations.run_now([spool], sound)
+    assert done(spool, operations.run_now, forged, sound) == [sound]
     assert [entry.id for entry in overview.entries(spool, "scheduled")] == [forged]
     tasks.calls.clear()
     run_all(spool)
     assert tasks.calls == [(2, 0)]
+
+
+def test_waiting_tasks_are_given_another_priority(spool):
+    later = timezone.now() + timedelta(hours=1)
+    ids = [tasks.add.enqueue(value).id for value in range(3)]
+    scheduled = tasks.add.using(run_after=later, queue_name="mail").enqueue(3).id
+    raised = partial(operations.prioritize, priority=7)
+    moved = done(spool, raised, ids[2], ids[1], scheduled, "0" * 32)
+    assert set(moved) == {ids[1], ids[2], scheduled}
+    (waiting,) = overview.entries(spool, "scheduled")
+    assert (waiting.priority, waiting.queue, waiting.due) == (7, "mail", later)
+    tasks.calls.clear()
+    run_all(spool)
+    assert tasks.calls == [(1, 0), (2, 0), (0, 0)], "by when they were enqueued"
+    assert not list(overview.entries(spool, "failed"))
+
+
+def test_what_runs_or_failed_keeps_its_priority(spool):
+    tasks.fail_for_good.enqueue()
+    run_all(spool)
+    (failed,) = overview.entries(spool, "failed")
+    assert done(spool, partial(operations.prioritize, priority=7), failed.id) == []
+    assert [(entry.id, entry.priority) for entry in overview.entries(spool, "failed")] == [
+        (failed.id, 0)
+    ]
+
+
+def test_priority_that_is_none_is_refused_and_nothing_moved(spool):
+    waiting = tasks.add.enqueue(1).id
+    with pytest.raises(SpoolerError, match="101 is no priority"):
+        done(spool, partial(operations.prioritize, priority=101), waiting)
+    assert [entry.priority for entry in overview.entries(spool, "ready")] == [0]
+
+
+def test_many_tasks_are_found_by_one_listing(spool, monkeypatch):
+    ids = [tasks.add.enqueue(value).id for value in range(50)]
+    listed = []
+    monkeypatch.setattr(
+        overview, "near", lambda spool, ids: listed.append(spool) or listing.near(spool, ids)
+    )
+    assert {found[0] for found in operations.find([spool], ids)} == set(ids)
+    assert listed == [spool]
 
 
 def test_page_is_full_though_tasks_were_taken_since_they_were_listed(spool, monkeypatch):

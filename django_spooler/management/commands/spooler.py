@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,7 +15,7 @@ from ... import operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...spool.directory import Spool
-from ...spool.listing import STATES
+from ...spool.listing import STATES, TaskFile
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
@@ -37,6 +38,12 @@ class Command(BaseCommand):
         hurried = self._add(commands, "run-now", "let scheduled tasks run at once")
         hurried.add_argument("ids", nargs="+", metavar="ID")
         hurried.set_defaults(all=False)
+        moved = self._add(commands, "prioritize", "give waiting tasks another priority")
+        moved.add_argument("ids", nargs="+", metavar="ID")
+        moved.add_argument(
+            "--priority", type=int, required=True, help="-100 to 100, higher runs first"
+        )
+        moved.set_defaults(all=False)
         for name, text in (("retry", "put failed tasks back"), ("discard", "delete tasks")):
             chosen = self._add(commands, name, text)
             chosen.add_argument("ids", nargs="*", metavar="ID")
@@ -197,13 +204,21 @@ class Command(BaseCommand):
         """Let scheduled tasks run at once."""
         self._act(options, operations.run_now, "made ready")
 
+    def do_prioritize(self, options: dict[str, Any]) -> None:
+        """Give waiting tasks another priority."""
+        act = partial(operations.prioritize, priority=options["priority"])
+        self._act(options, act, f"given priority {options['priority']}")
+
     def _act(
-        self, options: dict[str, Any], act: Callable[[list[Spool], str], bool], done: str
+        self, options: dict[str, Any], act: Callable[[Spool, TaskFile], bool], done: str
     ) -> None:
-        identifiers = self._chosen(options)
-        spools = self._spools()
-        unknown = [identifier for identifier in identifiers if not act(spools, identifier)]
-        self.stdout.write(f"{len(identifiers) - len(unknown)} tasks {done}")
+        unknown = dict.fromkeys(self._chosen(options))
+        count = 0
+        for identifier, spool, file in operations.find(self._spools(), list(unknown)):
+            if act(spool, file):
+                del unknown[identifier]
+                count += 1
+        self.stdout.write(f"{count} tasks {done}")
         if unknown:
             raise CommandError(f"No task for this has the id {', '.join(unknown)}.")
 

@@ -56,6 +56,10 @@
       if (follows) follow();
     });
   }
+  // A long action is asked for in brief rounds, so that its page shows how far it got.
+  const asked = document.querySelector("form[data-brief]");
+  if (asked?.elements.brief) asked.elements.brief.value = "1";
+  document.querySelector("form[data-continue]")?.requestSubmit();
   document.addEventListener("change", (event) => {
     if (event.target.id !== "spooler-all") return;
     for (const box of document.querySelectorAll(".action-select")) box.checked = event.target.checked;

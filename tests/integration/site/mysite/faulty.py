@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,7 +26,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from shop.tasks import ordered
 
-from django_spooler import message
+from django_spooler import message, operations
 from django_spooler.backends import served_directories
 from django_spooler.calls import find_call
 from django_spooler.conf import Options
@@ -42,6 +43,7 @@ from django_spooler.result import new_result
 from django_spooler.settle import settle
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import names_in
+from django_spooler.spool.listing import TaskFile, files
 from django_spooler.spool.packet import encode
 from django_spooler.spool.place import Place, claimed_name
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
@@ -140,18 +142,25 @@ class World:
     def found(self) -> Counter[str]:
         """Return how often each task stands in the directory. Each file must be whole."""
         return Counter(
-            HALF if Path(path).read_bytes() == self.half else read(path, signed=False)[0].id
+            HALF if Path(path).read_bytes() == self.half else self._identify(path)
             for path in self.files()
         )
+
+    def _identify(self, path: str) -> str:
+        """Return the id of the task; where it waits, its message tells of that place."""
+        message, _ = read(path, signed=False)
+        if path.startswith(self.spool.path("ready")):
+            assert Place.of(message.queue, message.priority).ready in path
+        return message.id
 
     def files(self) -> Iterator[str]:
         """Yield every file that is or claims to be a task."""
         aside = [self.spool.path(state) for state in ("tmp", "processes", "paused")]
-        for directory, names, files in os.walk(self.spool.directory):
+        for directory, names, found in os.walk(self.spool.directory):
             names[:] = [name for name in names if os.path.join(directory, name) not in aside]
             yield from (
                 os.path.join(directory, name)
-                for name in files
+                for name in found
                 if name != ";why" and not is_bell(name) and not is_guard(name)
             )
 
@@ -327,6 +336,31 @@ def discard(world: World) -> Act:
     identifier = world.set_aside()
     world.over.add(identifier)
     return lambda: world.spool.discard(identifier)
+
+
+def _rewriting(world: World, change: Callable[[Spool, TaskFile], bool], **given: Any) -> Act:
+    """Change a waiting task; where that was interrupted, do as its reason says: put it back."""
+    identifier = world.put(**given)
+    (file,) = (file for state in ("ready", "scheduled") for file in files(world.spool, state))
+    aside = TaskFile("failed", world.spool.path("failed", identifier), identifier, None)
+    return lambda: change(world.spool, file) or operations.retry(world.spool, aside)
+
+
+@verb
+def prioritize(world: World) -> Act:
+    return _rewriting(world, partial(operations.prioritize, priority=9))
+
+
+@verb
+def prioritize_what_is_scheduled(world: World) -> Act:
+    due = time.time() + HOUR
+    return _rewriting(world, partial(operations.prioritize, priority=9), due=due, run_after=due)
+
+
+@verb
+def run_now(world: World) -> Act:
+    due = time.time() + HOUR
+    return _rewriting(world, operations.run_now, due=due, run_after=due)
 
 
 @verb
