@@ -9,6 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
+from .exceptions import ManualTransaction
+
 logger = logging.getLogger("django_spooler")
 
 _inherited: list[BaseDatabaseWrapper] = []
@@ -34,14 +36,28 @@ def drop_inherited() -> None:
 
 
 def in_transactions() -> list[BaseDatabaseWrapper]:
-    """Return the connections of this thread that are in a transaction."""
+    """Return the connections of this thread that are in a transaction.
+
+    Raise ManualTransaction where one is begun and ended by hand: Django calls nobody at its end.
+    """
     if not _opened:
         return []
-    return [
-        connection
-        for connection in connections.all(initialized_only=True)
-        if connection.in_atomic_block
-    ]
+    found = connections.all(initialized_only=True)
+    for connection in found:
+        if _ends_by_hand(connection):
+            raise ManualTransaction(
+                f"The connection {connection.alias!r} is not in autocommit mode, so nobody tells"
+                " when its transaction is committed. Enqueue in transaction.atomic() with autocommit"
+                " on, or set ENQUEUE_ON_COMMIT to False to queue at once."
+            )
+    return [connection for connection in found if connection.in_atomic_block]
+
+
+def _ends_by_hand(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether no ``atomic()`` commits: hooks run late then, or never (``transaction.rollback``)."""
+    if connection.connection is None:
+        return False
+    return not (connection.commit_on_exit if connection.in_atomic_block else connection.autocommit)
 
 
 def refresh() -> None:

@@ -7,6 +7,7 @@
     ├── InvalidArguments        enqueue() got arguments the task or JSON cannot take
     ├── InvalidOptions          the settings are wrong
     ├── EnqueueError            a good task could not be accepted
+    │   ├── ManualTransaction   nobody would tell when its transaction is committed
     │   ├── NoSpooler           nothing is set up that would ever run it
     │   └── SpoolUnavailable    the spool directory refused the file
     ├── UnreadableTask          a spool file this version cannot run
@@ -51,6 +52,10 @@ class InvalidOptions(SpoolerError, ImproperlyConfigured):
 
 class EnqueueError(SpoolerError):
     """A valid task could not be accepted; nothing of it was kept."""
+
+
+class ManualTransaction(EnqueueError):
+    """A task that is to wait for the commit of a transaction which is ended by hand."""
 
 
 class NoSpooler(EnqueueError):

@@ -1,6 +1,7 @@
 """A task follows the transactions it is enqueued in, and what was committed is not forgotten."""
 
 import os
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from django_spooler import outbox
 from django_spooler.backends import spooler_backends
 from django_spooler.compat import TaskResultDoesNotExist
 from django_spooler.envelope import read
-from django_spooler.exceptions import SpoolUnavailable
+from django_spooler.exceptions import ManualTransaction, SpoolUnavailable
 from django_spooler.models import TaskRecord
 from django_spooler.spool.directory import Spool
 
@@ -148,6 +149,22 @@ def test_task_that_does_not_wait_stays_after_a_rollback(queue):
         result = tasks.add_at_once.enqueue(1)
         assert queue.ids == [result.id]
         raise _Undo
+    assert queue.ids == [result.id]
+
+
+@pytest.mark.parametrize("alias", BOTH)
+def test_task_is_refused_where_nobody_tells_of_the_commit(queue, alias):
+    transaction.set_autocommit(False, using=alias)
+    try:
+        for block in (nullcontext(), transaction.atomic(using=alias)):
+            with pytest.raises(ManualTransaction, match=f"'{alias}' is not in autocommit"), block:
+                tasks.add.enqueue(1)
+        transaction.rollback(using=alias)
+        result = tasks.add_at_once.enqueue(1)
+        transaction.commit()
+    finally:
+        transaction.rollback(using=alias)
+        transaction.set_autocommit(True, using=alias)
     assert queue.ids == [result.id]
 
 
