@@ -27,6 +27,7 @@ from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
 from .message import Message, normalize_arguments
+from .redaction import hidden_arguments
 from .result import new_result
 from .spool.names import new_id
 from .tasks import SpoolerTask, option_problem, register, waits_for_commit
@@ -107,6 +108,7 @@ class SpoolerBackend(BaseTaskBackend):
             backend=self.alias,
             enqueued_at=time.time(),
             run_after=_timestamp(task.run_after),
+            redact=hidden_arguments(task, plain_args, plain_kwargs),
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)

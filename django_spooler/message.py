@@ -6,9 +6,10 @@ One line of JSON, with the signature behind it where one is made::
      "priority":0,"backend":"default","enqueued_at":1764000000.25,"run_after":null}
     {"v":1,…}:8qGmXv…
 
-``v`` is the format's version and stands first; the signature covers the whole line before it, so
-whatever decides how to read the rest is signed. Behind the line, in the same file, the journal:
-one line of JSON for each attempt that failed. Times are seconds since the epoch.
+``redact`` stands there too where the task hides arguments. ``v`` is the format's version and stands
+first; the signature covers the whole line before it, so whatever decides how to read the rest is
+signed. Behind the line, in the same file, the journal: one line of JSON for each attempt that failed.
+Times are seconds since the epoch.
 
 This module is pure: bytes in, bytes out.
 """
@@ -58,6 +59,8 @@ class Message:
     backend: str
     enqueued_at: float
     run_after: float | None = None
+    redact: list[int | str] | None = None
+    """Positions and names of the arguments that are not shown, also where the task is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +85,13 @@ class Attempt:
 
 def encode(message: Message, *, signed: bool) -> bytes:
     """Return the message's line, signed with SECRET_KEY if ``signed``."""
+    hidden = {"redact": message.redact} if message.redact else {}
     text = _encoder.encode(
         {
             "v": VERSION,
             "id": message.id,
             "task": message.task,
+            **hidden,
             "args": message.args,
             "kwargs": message.kwargs,
             "queue": message.queue,
@@ -354,6 +359,8 @@ def _checked(fields: dict[str, Any]) -> Message:
         and type(message.priority) is int
         and type(message.enqueued_at) in (int, float)
         and type(message.run_after) in (int, float, NoneType)
+        and type(message.redact) in (list, NoneType)
+        and all(type(place) in (int, str) for place in message.redact or ())
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
     if not (message.id.isascii() and message.id.isalnum() and len(message.id) <= _ID_MAX):

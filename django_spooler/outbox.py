@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from . import executors, results
 from .backends import spooler_backends
+from .compat import AnyTask
 from .exceptions import EnqueueError
 from .executors import Job
 from .message import Message
+from .redaction import hidden_arguments
 from .result import new_result
 from .tasks import find_task
 
@@ -47,7 +49,7 @@ def _publish_of(backend: "SpoolerBackend") -> None:
         task = find_task(record.task)
         if task is None:
             continue  # another version of the site, with the task, may publish it
-        message = _message_of(record)
+        message = _message_of(record, task)
         job = Job(task, message, new_result(task, message), backend.spooler_options)
         try:
             _publish(job)
@@ -63,7 +65,7 @@ def _publish(job: Job) -> None:
             logger.warning("Task id=%s was committed but not queued; it is now", job.message.id)
 
 
-def _message_of(record: "TaskRecord") -> Message:
+def _message_of(record: "TaskRecord", task: AnyTask) -> Message:
     run_after = record.run_after
     return Message(
         id=record.id,
@@ -75,4 +77,5 @@ def _message_of(record: "TaskRecord") -> Message:
         backend=record.backend,
         enqueued_at=record.enqueued_at.timestamp(),
         run_after=None if run_after is None else run_after.timestamp(),
+        redact=hidden_arguments(task, record.args, record.kwargs),
     )

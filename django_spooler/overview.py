@@ -14,7 +14,7 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
-from .redaction import redacted, redacting_tasks
+from .redaction import may_hold_secrets, redacted
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import is_gone, names_in, read_file
 from .spool.listing import STATES, TaskFile, count, files, near
@@ -195,7 +195,7 @@ def detail(entry: Entry) -> Detail:
         raw = "" if entry.task else repr(read_file(entry.file, _RAW_SIZE))[2:-1]
     except (UnreadableTask, OSError):
         return Detail(size=None, raw="")
-    return Detail(size=size, raw="" if any(name in raw for name in redacting_tasks()) else raw)
+    return Detail(size=size, raw="" if may_hold_secrets(raw) else raw)
 
 
 def _identifier(file: TaskFile) -> str:
@@ -234,7 +234,7 @@ def _told_by(
     message: Message, journal: list[Attempt]
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
     """Return what a message and its journal tell, and what hides secrets in other texts of it."""
-    args, kwargs, hide = redacted(message.task, message.args, message.kwargs)
+    args, kwargs, hide = redacted(message)
     told = {
         "task": message.task,
         "enqueued_at": _utc(message.enqueued_at),

@@ -1,9 +1,10 @@
 """What of a call is not shown: the values of the parameters its task names in ``redact``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .compat import AnyTask
+from .message import Message
 from .tasks import call_parameters, find_task, task_names
 
 MASK = "********"
@@ -11,19 +12,33 @@ _SHORTEST = 4
 """Characters of a text that is hidden where an error repeats it; a shorter one is in any word."""
 
 
-def redacted(
-    name: str, args: list[Any], kwargs: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any], Callable[[str], str]]:
-    """Return a call's arguments as they may be shown, and what hides them in an error's text."""
-    task = find_task(name)
-    hidden = frozenset(getattr(task, "redact", ()))
-    if task is None or not hidden:
-        return args, kwargs, str
+def hidden_arguments(
+    task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[int | str] | None:
+    """Return positions and names of the arguments that a task does not show, None without any."""
+    hidden = getattr(task, "redact", ())
+    if not hidden:
+        return None
     names = list(parameter_names(task, len(args)))
-    named = list(zip(names, args, strict=False))
-    shown_args = [MASK if name in hidden else value for name, value in named]
-    shown_kwargs = {key: MASK if key in hidden else value for key, value in kwargs.items()}
-    secrets = [value for name, value in (*named, *kwargs.items()) if name in hidden]
+    return [
+        *(place for place, name in enumerate(names) if name in hidden),
+        *range(len(names), len(args)),
+        *(name for name in kwargs if name in hidden),
+    ]
+
+
+def redacted(message: Message) -> tuple[list[Any], dict[str, Any], Callable[[str], str]]:
+    """Return a call's arguments as they may be shown, and what hides them in an error's text.
+
+    What is hidden is told by the task, where it is known here, else by the message.
+    """
+    args, kwargs = message.args, message.kwargs
+    task = find_task(message.task)
+    hidden = set(hidden_arguments(task, args, kwargs) or () if task else message.redact or ())
+    if not hidden:
+        return args, kwargs, str
+    places = [*enumerate(args), *kwargs.items()]
+    secrets = [value for place, value in places if place in hidden]
     texts = sorted(filter(_is_hideable, _texts(secrets)), key=len, reverse=True)
 
     def hide(text: str) -> str:
@@ -31,12 +46,18 @@ def redacted(
             text = text.replace(secret, MASK)
         return text
 
-    return shown_args + [MASK] * (len(args) - len(names)), shown_kwargs, hide
+    shown = {place: MASK if place in hidden else value for place, value in places}
+    return (
+        [shown[place] for place in range(len(args))],
+        {name: shown[name] for name in kwargs},
+        hide,
+    )
 
 
-def redacting_tasks() -> list[str]:
-    """Return the dotted paths of the tasks that hide something."""
-    return [name for name in task_names() if getattr(find_task(name), "redact", ())]
+def may_hold_secrets(raw: str) -> bool:
+    """Tell whether what could not be read as a message may be that of a task that hides something."""
+    redacting = (name for name in task_names() if getattr(find_task(name), "redact", ()))
+    return '"redact":' in raw or any(name in raw for name in redacting)
 
 
 def parameter_names(task: AnyTask, count: int) -> Iterator[str]:

@@ -5,11 +5,12 @@ import os
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
-from django_spooler import browse, operations, overview
+from django_spooler import browse, operations, overview, redaction
 from django_spooler.browse import Query
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import SpoolerError
@@ -122,6 +123,29 @@ def test_redacted_argument_is_shown_nowhere(spool):
     for failed in overview.entries(spool, "failed"):
         assert "tiger" not in repr(failed)
     assert shown(spool, Query(text="tiger")).total == 0
+
+
+def test_redacted_argument_is_hidden_where_its_task_is_not_known_too(spool, monkeypatch):
+    tasks.log_in.enqueue("eve", "tiger", host="web")
+    tasks.log_in.enqueue("eve", password="tiger")
+    run_all(spool)
+    tasks.log_in.enqueue("eve", "tiger")
+    monkeypatch.setattr(redaction, "find_task", lambda name: None)
+    entries = [*overview.entries(spool, "ready"), *overview.entries(spool, "failed")]
+    assert [entry.args for entry in entries] == [["eve", "********"]] * 2 + [["eve"]]
+    assert "tiger" not in repr(entries)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_damaged_message_of_a_task_that_redacts_is_not_shown(spool, monkeypatch, known):
+    tasks.log_in.enqueue("eve", "tiger")
+    (entry,) = overview.entries(spool, "ready")
+    Path(entry.file).write_bytes(Path(entry.file).read_bytes().replace(b'"kwargs"', b'"kwarg"'))
+    if not known:
+        monkeypatch.setattr(redaction, "task_names", list)
+    (damaged,) = overview.entries(spool, "ready")
+    assert damaged.task is None
+    assert overview.detail(damaged).raw == ""
 
 
 def test_task_among_many_is_found_without_reading_them_all(spool):

@@ -42,6 +42,7 @@ OTHERS = {
     "backend": "other",
     "enqueued_at": 2.5,
     "run_after": 2.5,
+    "redact": [0],
 }
 
 
