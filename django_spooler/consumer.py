@@ -61,6 +61,10 @@ class Consumer:
         except UnreadableTask as error:
             set_aside(self._spool, claimed, error, message)
             return
+        if message.run_after is not None and message.run_after > time.time():
+            # It was moved here by hand, or the clock was set back.
+            self._spool.schedule(claimed.path, claimed.task_name, claimed.place, message.run_after)
+            return
         result = call.new_result(claimed.task_name.attempts)
         outcome = self._perform(call, result)
         settle(self._spool, claimed, call, result, outcome, self._worker_id)

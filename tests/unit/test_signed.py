@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import time
 
 import pytest
 from django.test import override_settings
@@ -123,6 +124,16 @@ def test_task_of_another_place_is_set_aside_where_nothing_is_signed_too(spool, p
         entry = consume(spool, LINE, place=place)
     assert entry.reason.startswith("UntrustedTask: it stands in queue")
     assert tasks.calls == []
+
+
+def test_task_that_was_moved_to_ready_before_its_time_waits_for_it_all_the_same(spool):
+    due = time.time() + 60
+    assert consume(spool, signed(run_after=due)) is None
+    (entry,) = overview.entries(spool, "scheduled")
+    assert abs(entry.due.timestamp() - due) < 0.001
+    assert tasks.calls == []
+    assert consume(spool, signed(run_after=time.time() - 1)) is None
+    assert tasks.calls == [(1, 2)]
 
 
 @pytest.mark.parametrize("fields", [{"id": "../a1"}, {"id": ""}, {"id": "é"}, {"id": "a" * 65}])
