@@ -15,8 +15,10 @@ class DjangoSpoolerConfig(AppConfig):
     def ready(self) -> None:
         """Import every app's ``tasks`` and ``crons``, and what listens to Django."""
         from . import checks, database  # noqa: F401  they hear of checks and connections from now on
+        from .canary import canary_task
         from .cron import jobs, periodic
 
         autodiscover_modules("tasks")
         jobs.discover()
         periodic.register_tasks()
+        canary_task()

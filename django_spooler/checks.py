@@ -6,12 +6,14 @@ E002 ``QUEUES`` is no list of names that can be directories
 E003 an entry of ``TASKS`` has a key that nobody reads
 W001 the app is installed, but no entry of ``TASKS`` uses its backend
 W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
+W003 a spool directory is inside ``STATIC_ROOT``, ``MEDIA_ROOT`` or a directory of static files
 ==== ==============================================================================
 
 Each is ``django_spooler.E001`` and so on, as SILENCED_SYSTEM_CHECKS takes them.
 """
 
 import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,8 +24,10 @@ from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 
 from .backend import SpoolerBackend
+from .backends import served_directories
 from .compat import DEFAULT_TASK_QUEUE_NAME
 from .conf import entry_problems, problems, queues_problems
+from .exceptions import InvalidOptions
 
 BACKEND = f"{SpoolerBackend.__module__}.{SpoolerBackend.__qualname__}"
 AppConfigs = Sequence[AppConfig] | None
@@ -87,6 +91,46 @@ def check_spoolers(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckM
         for queue in _options(entry).get("SPOOLERS", ())
         if queue not in queues
     ]
+
+
+@register
+def check_directories(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that no spool directory is served to visitors (W003): its files hold arguments."""
+    return [
+        CheckWarning(
+            f"The spool directory {directory} is inside {setting} ({root}): a web server that serves"
+            " that serves the tasks and their arguments too.",
+            hint="Name a directory outside of it: OPTIONS['SPOOLERS'] = {'default': '/var/spool/"
+            "mysite'}, and the same for spooler in uWSGI's configuration.",
+            id="django_spooler.W003",
+        )
+        for directory in _spool_directories()
+        for setting, root in _served_roots()
+        if os.path.commonpath([directory, root]) == root
+    ]
+
+
+def all_messages() -> list[CheckMessage]:
+    """Return what all checks of ours find."""
+    checks = (check_options, check_queues, check_entries, check_backend, check_spoolers)
+    return [message for check in (*checks, check_directories) for message in check()]
+
+
+def _spool_directories() -> list[str]:
+    try:
+        return list(served_directories())
+    except InvalidOptions:
+        return []  # E001 says why
+
+
+def _served_roots() -> Iterator[tuple[str, str]]:
+    """Yield each directory whose files anyone may ask for, and the setting that names it."""
+    roots = [(name, getattr(settings, name, None)) for name in ("STATIC_ROOT", "MEDIA_ROOT")]
+    for entry in getattr(settings, "STATICFILES_DIRS", ()):
+        roots.append(("STATICFILES_DIRS", entry[1] if isinstance(entry, (list, tuple)) else entry))
+    for name, root in roots:
+        if root:
+            yield name, os.path.realpath(root)
 
 
 def _queue_hint(queue: str, queues: list[str]) -> str:

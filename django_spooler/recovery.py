@@ -17,6 +17,7 @@ from .spool.directory import ASTRAY, Spool
 from .spool.files import is_stray, names_if_open, names_in
 from .spool.place import parse_claimed_name
 from .spool.process import (
+    RUNNER,
     SUPERVISOR,
     Card,
     cards,
@@ -55,7 +56,7 @@ class Recovery:
         for card, alive in known:
             if alive:
                 continue
-            if card.role == SUPERVISOR:
+            if card.role != RUNNER:
                 forget(self.spool, card.name)
             elif card.supervisor not in supervisors:
                 self.recover(card.name, self._death(card, generations))

@@ -27,12 +27,14 @@ from .conf import Options
 from .consumer import adopt
 from .exceptions import SpoolerError
 from .executors.uwsgi import uwsgi_module
+from .identity import package_version, site_identity
 from .neighbours import Neighbours, import_uwsgidecorators
 from .orphans import signal_on_death_of_parent
 from .settle import announce_set_aside
 from .site import set_up_site
 from .spool.directory import Spool
 from .spool.files import names_in
+from .spool.process import SERVER, SPOOLER, HeldCard, new_card
 from .spool.scanned import (
     ScannedDirectory,
     hang_bells,
@@ -73,6 +75,7 @@ class Worker:
         self._home = os.getcwd()
         self._inherited_queues: set[int] = set()
         self._loop_queues: set[int] = set()
+        self._cards: list[HeldCard] = []
 
     # Setting up
 
@@ -93,6 +96,7 @@ class Worker:
         else:
             for directory in set(_directories(self._uwsgi)):
                 self._prepare(directory)
+                self._show(directory, SERVER)
 
     def after_fork(self) -> None:
         """Make a forked process independent of the master's connections, and a spooler ours."""
@@ -106,6 +110,7 @@ class Worker:
                 signal_on_death_of_parent(signal.SIGKILL)
             self._inherited_queues = _event_queues()
             self._prepare(self._own_directory())
+            self._show(self._own_directory(), SPOOLER)
             self._look_first()
 
     def _look_first(self) -> None:
@@ -124,6 +129,12 @@ class Worker:
             hang_bells(spool, _directories(self._uwsgi).count(directory))
         except (SpoolerError, OSError):
             logger.exception("Spool directory %s cannot be served", directory)
+
+    def _show(self, directory: str, role: str) -> None:
+        """Leave a card for whoever asks what is wrong: it says that we are here, and how."""
+        with contextlib.suppress(OSError):  # what is wrong with the directory was told before
+            card = new_card(role, "uwsgi", _generation(self._uwsgi), facts=_facts(self._uwsgi))
+            self._cards.append(HeldCard(Spool(directory), card))
 
     def _is_spooler(self) -> bool:
         return bool(self._uwsgi.i_am_the_spooler())
@@ -280,6 +291,22 @@ def _generation(uwsgi: ModuleType) -> str:
     return f"{socket.gethostname()}:{uwsgi.masterpid()}:{uwsgi.started_on}:{reloads}"
 
 
+def _facts(uwsgi: ModuleType) -> dict[str, Any]:
+    """Return what only a process of this uWSGI can see of its set-up."""
+    return {
+        "version": package_version(),
+        "site": site_identity(),
+        "uwsgi": os.fsdecode(uwsgi.version),
+        "threads": "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt,
+        "ordered": "spooler-ordered" in uwsgi.opt,
+        "spoolers_import": not uwsgi.opt.get("lazy-apps") or _spoolers_import(uwsgi),
+    }
+
+
+def _spoolers_import(uwsgi: ModuleType) -> bool:
+    return bool(uwsgi.opt.get("spooler-import") or uwsgi.opt.get("spooler-python-import"))
+
+
 def _obey_signals_during_the_start(uwsgi: ModuleType) -> None:
     """Let SIGINT, and SIGTERM where it means a stop, end a master that is not yet in its loop.
 
@@ -307,9 +334,7 @@ def _install() -> None:
 
 def _warn_of_lazy_apps(uwsgi: ModuleType) -> None:
     """Say so where uWSGI imports this module in the web workers only: every task would wait."""
-    if uwsgi.opt.get("lazy-apps") and not (
-        uwsgi.opt.get("spooler-import") or uwsgi.opt.get("spooler-python-import")
-    ):
+    if uwsgi.opt.get("lazy-apps") and not _spoolers_import(uwsgi):
         logger.error(
             "With lazy-apps uWSGI's spoolers do not do what import says, so no task would run. Add"
             " to its configuration: spooler-import = django_spooler.worker"

@@ -52,7 +52,7 @@ def choose(options: Options, queue: str) -> Executor:
 def directories(options: Options, queues: set[str]) -> dict[str, list[str]]:
     """Return each local spool directory of the settings and the queues it serves."""
     found: dict[str, list[str]] = {}
-    for queue in sorted(queues or {"default"}):
+    for queue in sorted(queues or {"default", *options.SPOOLERS}):
         place = options.spooler_for(queue)
         if place is None:
             uwsgi = uwsgi_module()

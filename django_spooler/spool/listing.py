@@ -46,6 +46,49 @@ def count(spool: Spool, state: str, most: int, queue: str | None = None) -> int:
     return sum(1 for _ in islice(_names(spool, state, queue), most))
 
 
+@dataclass(slots=True)
+class Tally:
+    """The files of one queue and state."""
+
+    count: int = 0
+    oldest: float | None = None
+    """When the first became ready, is due or was first seen: seconds since the epoch, whole ones."""
+
+
+def tally(spool: Spool, state: str) -> dict[str, Tally]:
+    """Count the files of a state by queue in one pass; the queue of failed ones is "", unknown."""
+    found: dict[str, Tally] = {}
+    for queue, second in _seconds(spool, state):
+        its = found.setdefault(queue, Tally())
+        its.count += 1
+        if second and (its.oldest is None or second < its.oldest):
+            its.oldest = second
+    return found
+
+
+def _seconds(spool: Spool, state: str) -> Iterator[tuple[str, float]]:
+    """Yield queue and time of each file, 0 where that is unknown."""
+    if state == "failed":
+        for name in _scan(spool.path("failed")):
+            yield "", id_time(name) or 0
+    elif state == "running":
+        for file in _running(spool, None):
+            yield file.place.queue if file.place else "", _second(file.name)
+    else:
+        for place, directory in _directories(spool, state, None):
+            minute = _minute((place, directory)) * 60 if state == "scheduled" else 0
+            for name in _scan(directory):
+                yield place.queue, minute or _second(name)
+
+
+def unsorted(spool: Spool, *states: str) -> Iterator[TaskFile]:
+    """Yield ready or scheduled files as the directories give them, read no further than asked."""
+    for state in states:
+        for place, directory in _directories(spool, state, None):
+            for name in _scan(directory):
+                yield TaskFile(state, os.path.join(directory, name), name, place)
+
+
 def files(
     spool: Spool,
     state: str,

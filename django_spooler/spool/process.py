@@ -16,15 +16,19 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import NoneType
-from typing import IO
+from typing import IO, Any
 
 from .directory import Spool
 from .files import is_gone, names_in, open_without_waiting
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
+SPOOLER = "spooler"
+"""A process of uWSGI's spooler; it is a supervisor too once uWSGI has called our handler."""
+SERVER = "server"
+"""A process of uWSGI that imported our worker and is no spooler: the master, or a web worker."""
 _UNFINISHED = "card-"
 
 
@@ -34,7 +38,7 @@ class Card:
 
     name: str
     role: str
-    """SUPERVISOR or RUNNER."""
+    """SUPERVISOR, RUNNER, SPOOLER or SERVER."""
 
     kind: str
     """"uwsgi", or "work" for the plain worker."""
@@ -50,6 +54,9 @@ class Card:
     since: float
     """Seconds since the epoch."""
 
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What a SPOOLER or SERVER says of how its uWSGI is set up."""
+
     @property
     def worker_id(self) -> str:
         """What results and journals call this process."""
@@ -62,6 +69,7 @@ class Card:
         return (
             all(isinstance(text, str) for text in texts)
             and isinstance(self.supervisor, (str, NoneType))
+            and isinstance(self.facts, dict)
             and type(self.pid) is int
             and 0 < self.pid < 1 << 31
             and type(self.since) in (int, float)
@@ -130,7 +138,13 @@ class HeldCard:
 
 
 def new_card(
-    role: str, kind: str, generation: str, *, name: str | None = None, supervisor: str | None = None
+    role: str,
+    kind: str,
+    generation: str,
+    *,
+    name: str | None = None,
+    supervisor: str | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> Card:
     """Return the card of this process."""
     return Card(
@@ -142,6 +156,7 @@ def new_card(
         generation=generation,
         supervisor=supervisor,
         since=time.time(),
+        facts=facts or {},
     )
 
 

@@ -18,6 +18,7 @@ CHECKS = [
     checks.check_entries,
     checks.check_backend,
     checks.check_spoolers,
+    checks.check_directories,
 ]
 
 
@@ -118,3 +119,19 @@ def test_order_of_the_apps_does_not_matter(pair):
     others = [app for app in settings.INSTALLED_APPS if app not in pair]
     with override_settings(INSTALLED_APPS=[*pair, *others]):
         call_command("check", fail_level="WARNING")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("STATIC_ROOT", "/srv"),
+        ("MEDIA_ROOT", "/srv/mail"),
+        ("STATICFILES_DIRS", ["/srv"]),
+        ("STATICFILES_DIRS", [("prefix", "/srv")]),
+    ],
+)
+def test_spool_directory_that_is_served_to_visitors(setting, value):
+    options = {"SPOOLERS": {"default": "/srv/mail"}}
+    with override_settings(**{setting: value}):
+        assert f"is inside {setting}" in found({"OPTIONS": options})["W003"]
+        assert found({"OPTIONS": {"SPOOLERS": {"default": "/srvice"}}}) == {}

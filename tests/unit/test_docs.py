@@ -39,5 +39,19 @@ def test_reference_explains_every_system_check():
     assert ids == explained
 
 
+def test_reference_explains_every_finding_of_the_doctor():
+    sources = (ROOT / "django_spooler" / "diagnosis").glob("*.py")
+    text = "".join(source.read_text() for source in sources)
+    ids = set(re.findall(r'Problem\(\s*"([a-z-]+)"', text)) | set(
+        re.findall(r'^ {4}"\w+": \(?\s*"([a-z]+)"', text, re.MULTILINE)
+    )
+    explained = {
+        name
+        for line in re.findall(r"^`[a-z`, -]+`$", _page("checks"), re.MULTILINE)
+        for name in re.findall(r"[a-z-]{2,}", line)
+    }
+    assert ids | {"canary-failed"} == explained
+
+
 def _page(name):
     return (DOCS / "reference" / f"{name}.md").read_text()

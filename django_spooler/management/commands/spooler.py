@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ... import operations, overview
+from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...spool.directory import Spool
@@ -52,6 +52,13 @@ class Command(BaseCommand):
         self._add_enqueue(commands)
         self._add_work(commands)
         self._add_pauses(commands)
+        examined = self._add(commands, "doctor", "what is wrong, and the remedy", json=True)
+        examined.add_argument(
+            "--timeout",
+            type=float,
+            default=diagnosis.CANARY_SECONDS,
+            help="seconds to wait for the task that is sent to each queue",
+        )
 
     def _add(self, commands: Any, name: str, text: str, *, json: bool = False) -> ArgumentParser:
         parser: ArgumentParser = commands.add_parser(name, help=text, parents=[base_options()])
@@ -112,11 +119,24 @@ class Command(BaseCommand):
         """Print counts and processes of each directory."""
         queues = served_directories()
         found = [overview.status(spool, queues[spool.directory]) for spool in self._spools()]
+        problems = diagnosis.problems()
         if options["json"]:
-            self._print_json({"spoolers": [asdict(status) for status in found], "problems": []})
+            self._print_json(
+                {
+                    "spoolers": [asdict(status) for status in found],
+                    "problems": [asdict(problem) for problem in problems],
+                }
+            )
             return
         for status in found:
             self._print_status(status)
+        self._print_problems(problems)
+
+    def _print_problems(self, problems: list[diagnosis.Problem]) -> None:
+        for problem in problems:
+            self.stdout.write(f"\n{self.style.ERROR(problem.id)}: {printable(problem.message)}")
+            for line in problem.hint.splitlines():
+                self._say(f"    {line}")
 
     def _print_status(self, status: overview.Status) -> None:
         self.stdout.write(f"{status.directory} ({', '.join(status.queues)})")
@@ -129,8 +149,6 @@ class Command(BaseCommand):
         for process in status.processes:
             task = process.task or "idle"
             self._say(f"  {process.kind} {process.pid}: {task} since {process.since:%H:%M:%S} UTC")
-        if not status.processes:
-            self.stdout.write(f"  {overview.NO_PROCESS}")
 
     def do_list(self, options: dict[str, Any]) -> None:
         """Print the tasks that match."""
@@ -189,6 +207,22 @@ class Command(BaseCommand):
                 f"\nattempt {attempt['attempt']}, {attempt['at']:%Y-%m-%d %H:%M:%S} UTC,"
                 f" {attempt['worker']}\n{attempt['traceback'].rstrip()}"
             )
+
+    def do_doctor(self, options: dict[str, Any]) -> None:
+        """Print what is wrong, send a task through each queue, and end with 1 for any problem."""
+        report = diagnosis.examine(options["timeout"])
+        if options["json"]:
+            self._print_json(asdict(report))
+        else:
+            if report.canary_ms is not None:
+                self.stdout.write(
+                    f"A task sent to each queue was run in {report.canary_ms:.1f} ms."
+                )
+            self._print_problems(report.problems)
+        if report.problems:
+            raise CommandError(f"{len(report.problems)} problems were found.")
+        if not options["json"]:
+            self.stdout.write("No problem was found.")
 
     # Acting on failed tasks
 

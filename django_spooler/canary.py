@@ -1,0 +1,117 @@
+"""A task that does nothing, sent the way every task goes: it shows that the queue moves."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from .compat import AnyTask
+from .cron.own import own_task
+from .executors.base import MARK, Job
+from .message import Message
+from .operations import discard
+from .result import new_result
+from .spool import packet
+from .spool.directory import Spool
+from .spool.files import names_in
+from .spool.listing import files
+from .spool.names import new_id
+from .spool.place import Place
+
+_PRIORITY = 100
+"""The highest: it waits for a free process, and not for what was enqueued before."""
+
+_LOOK_PAUSE = 0.0005
+_FAILED_PAUSE = 0.05
+"""Seconds between two looks; there is no event across processes for the end of a task."""
+
+_NEWEST = 100
+"""Failed tasks among which it is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """What became of a canary: it sang, it failed, or nobody took it in time."""
+
+    milliseconds: float | None = None
+    reason: str | None = None
+    """Why it stood in ``failed``."""
+
+
+def canary() -> None:
+    """Do nothing: that it was run is all that is asked."""
+
+
+def canary_task() -> AnyTask | None:
+    """Return the task, known from now on; None where no backend of the site is ours."""
+    return own_task(canary, max_attempts=1)
+
+
+def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
+    """Publish the task for a queue, wait for its end for so many seconds, and leave nothing behind.
+
+    Raise SpoolUnavailable where the directory does not take it.
+    """
+    job = _job(task, queue)
+    start = time.monotonic()
+    path = spool.publish(packet.encode(MARK, job.body), Place.of(queue, _PRIORITY))
+    identifier = job.message.id
+    descriptor = _open(spool, path)
+    try:
+        look_at_failed = start
+        while descriptor is not None and os.fstat(descriptor).st_nlink:
+            now = time.monotonic()
+            if now > start + seconds:
+                return Song()
+            if now > look_at_failed:
+                look_at_failed = now + _FAILED_PAUSE
+                if failed := _failed(spool, path):
+                    identifier, reason = failed
+                    return Song(reason=reason)
+            time.sleep(_LOOK_PAUSE)
+        return Song(milliseconds=(time.monotonic() - start) * 1000)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        discard([spool], identifier)
+
+
+def _failed(spool: Spool, path: str) -> tuple[str, str] | None:
+    """Return id and reason of the file in ``failed``, None where it does not stand there.
+
+    What is not believed does not stand there under its own id.
+    """
+    for identifier in sorted(names_in(spool.path("failed")), reverse=True)[:_NEWEST]:
+        entry = spool.failed_entry(identifier)
+        if entry and os.path.basename(entry[0]) == os.path.basename(path):
+            return identifier, entry[1].reason
+    return None
+
+
+def _job(task: AnyTask, queue: str) -> Job:
+    message = Message(
+        id=new_id(),
+        task=task.module_path,
+        args=[],
+        kwargs={},
+        queue=queue,
+        priority=_PRIORITY,
+        backend=task.backend,
+        enqueued_at=time.time(),
+    )
+    options = task.get_backend().spooler_options  # type: ignore[attr-defined]
+    return Job(task, message, new_result(task, message), options)
+
+
+def _open(spool: Spool, path: str) -> int | None:
+    """Open the file where it was written or is claimed by now; None where it is neither.
+
+    The descriptor outlasts each move, and the file has no name left once its task is done.
+    """
+    name = os.path.basename(path)
+    claimed = (file.path for file in files(spool, "running") if file.name == name)
+    for place in (path, *claimed):
+        try:
+            return os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+    return None

@@ -1,0 +1,72 @@
+"""What is wrong with the set-up: seen from outside, told with its evidence and the remedy.
+
+The parts look at one thing each, and change nothing. ``problems`` is quick, for a page that is
+looked at; ``examine`` also asks the database and sends a task through the queue.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .. import checks
+from ..backends import served_directories
+from ..exceptions import SpoolerError
+from ..spool.directory import Spool
+from . import canary, database, directory, processes, remote, waiting
+from .problem import Problem
+
+__all__ = ["Problem", "Report", "examine", "problems"]
+
+CANARY_SECONDS = 10.0
+"""Seconds a task of highest priority is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that was found."""
+
+    problems: list[Problem]
+    canary_ms: float | None
+    """How long the slowest queue took to run a task, in milliseconds; None where none was run."""
+
+
+def problems() -> list[Problem]:
+    """Return what a quick look finds, in some milliseconds; nothing is sent or changed."""
+    return list(_quick_problems())
+
+
+def examine(seconds: float = CANARY_SECONDS) -> Report:
+    """Return all that can be found; a task is sent to each queue and waited for so many seconds."""
+    served = _served()
+    for spool in served:
+        processes.wait_for_start(spool)
+    found = [*problems(), *database.problems(), *remote.problems()]
+    slowest = None
+    for spool, queues in served.items():
+        if processes.can_run_tasks(spool):
+            for queue in queues:
+                told, milliseconds = canary.problems(spool, queue, seconds)
+                found += told
+                slowest = max(filter(None, (slowest, milliseconds)), default=None)
+    return Report(found, slowest)
+
+
+def _quick_problems() -> Iterator[Problem]:
+    for message in checks.all_messages():
+        yield Problem(str(message.id), str(message.msg), str(message.hint))
+    for spool, queues in _served().items():
+        try:
+            spool.require_access()
+        except SpoolerError as error:
+            yield Problem("no-access", str(error), "Run this as the user the site runs as.")
+            continue
+        yield from processes.problems(spool)
+        yield from directory.problems(spool)
+        yield from waiting.problems(spool, queues)
+
+
+def _served() -> dict[Spool, list[str]]:
+    """Return the directories of the site, none where wrong settings keep them from being known."""
+    try:
+        return {Spool(path): queues for path, queues in served_directories().items()}
+    except SpoolerError:
+        return {}  # a system check says why, or there is no BASE_DIR

@@ -1,0 +1,107 @@
+"""What is wrong with a spool directory itself: its rights, its disk, and who else may write."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from ..spool.directory import Spool
+from ..spool.files import is_directory
+from . import machine
+from .problem import Problem
+
+_BYTES_MIN = 1 << 20
+_FILES_MIN = 100
+"""What a disk has left at least; one directory and file more may be all that a task needs."""
+
+_NETWORK = {
+    *("afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs"),
+    *("fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"),
+    *("smb3", "smbfs"),
+}
+"""File systems that other machines write to as well, as mountinfo names them."""
+
+
+def problems(spool: Spool) -> Iterator[Problem]:
+    """Yield what is wrong with an existing directory; one that is missing is made by its server."""
+    if not is_directory(os.path.realpath(spool.directory)):
+        return
+    yield from _not_writable(spool)
+    yield from _writable_for_all(spool)
+    yield from _full(spool)
+    yield from _network(spool)
+
+
+def _not_writable(spool: Spool) -> Iterator[Problem]:
+    if os.statvfs(spool.directory).f_flag & os.ST_RDONLY:
+        yield Problem(
+            "not-writable",
+            f"{spool.directory} is on a file system that is mounted read-only.",
+            f"mount -o remount,rw $(findmnt -n -o TARGET --target {spool.directory})",
+        )
+        return
+    for path in _directories(spool):
+        if not os.access(path, os.W_OK | os.X_OK):
+            yield _not_writable_for(path, os.geteuid(), "this process")
+            return
+    for process in machine.uwsgi_processes(spool.directory):
+        for path in _directories(spool):
+            if not process.may_write(os.stat(path)):
+                yield _not_writable_for(path, process.uid, f"uWSGI's spooler {process.pid}")
+                return
+
+
+def _not_writable_for(path: str, uid: int, who: str) -> Problem:
+    status = os.stat(path)
+    user = machine.user_name(uid)
+    return Problem(
+        "not-writable",
+        f"{path} is not writable for user {user}, as whom {who} runs: it belongs to"
+        f" {machine.user_name(status.st_uid)} and its mode is {stat.filemode(status.st_mode)}.",
+        f"chown -R {user} {path}",
+    )
+
+
+def _writable_for_all(spool: Spool) -> Iterator[Problem]:
+    for path in _directories(spool):
+        mode = os.stat(path).st_mode
+        if mode & stat.S_IWOTH:
+            yield Problem(
+                "world-writable",
+                f"{path} is writable for every user of this machine (its mode is"
+                f" {stat.filemode(mode)}): each could queue tasks, and change or delete yours.",
+                f"chmod o-rwx {path}",
+            )
+
+
+def _full(spool: Spool) -> Iterator[Problem]:
+    disk = os.statvfs(spool.directory)
+    if disk.f_bavail * disk.f_frsize < _BYTES_MIN:
+        left = f"{disk.f_bavail * disk.f_frsize // 1024} KiB"
+    elif disk.f_files and disk.f_favail < _FILES_MIN:
+        left = f"room for {disk.f_favail} files"
+    else:
+        return
+    yield Problem(
+        "disk-full",
+        f"The disk of {spool.directory} is full: {left} left. enqueue refuses tasks.",
+        f"Free room (df -h {spool.directory}; df -i {spool.directory}), or name a directory on"
+        " another disk in OPTIONS['SPOOLERS'].",
+    )
+
+
+def _network(spool: Spool) -> Iterator[Problem]:
+    kind = machine.file_system(spool.directory)
+    if kind in _NETWORK:
+        yield Problem(
+            "network-file-system",
+            f"{spool.directory} is on a network file system ({kind}): locks and renames there do"
+            " not hold between machines as the queue needs them, and no change is announced.",
+            "Name a directory on a local disk, on each machine its own: OPTIONS['SPOOLERS'] ="
+            " {'default': '/var/spool/mysite'}, and the same for spooler in uWSGI's configuration.",
+        )
+
+
+def _directories(spool: Spool) -> list[str]:
+    """Return the directory and those of its tree that tasks are written to."""
+    below = [spool.tree, *(spool.path(state) for state in ("ready", "scheduled", "running", "tmp"))]
+    return [spool.directory, *filter(is_directory, below)]

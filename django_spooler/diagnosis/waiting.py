@@ -1,0 +1,126 @@
+"""What is wrong with the tasks that stand in a directory."""
+
+import importlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from ..envelope import read
+from ..exceptions import UnreadableTask
+from ..spool.directory import ALL_QUEUES, Spool
+from ..spool.files import names_in
+from ..spool.listing import tally, unsorted
+from ..spool.names import printable
+from ..tasks import find_task
+from .problem import Problem
+from .processes import can_run_tasks
+
+PATIENCE = 300.0
+"""Seconds a task may wait for a free process, and a scheduled one may be late."""
+
+_READ_SECONDS = 0.05
+"""Seconds in which waiting tasks are read, and failed ones again."""
+
+
+def problems(spool: Spool, queues: list[str]) -> Iterator[Problem]:
+    """Yield what is paused, what waits for too long, and what nobody here can run."""
+    paused = spool.paused()
+    if paused:
+        yield _paused(spool, paused)
+    if can_run_tasks(spool):
+        yield from _stuck(spool, paused)
+    yield from _cannot_be_run(spool)
+
+
+def _paused(spool: Spool, paused: set[str]) -> Problem:
+    every = ALL_QUEUES in paused
+    which = "Every queue" if every else f"Queue {printable(', '.join(sorted(paused)))}"
+    return Problem(
+        "paused",
+        f"{which} of {spool.directory} is paused: somebody called spooler pause, or used the admin.",
+        "python manage.py spooler resume",
+    )
+
+
+def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
+    if ALL_QUEUES in paused:
+        return
+    for state, what in (("ready", "for a process"), ("scheduled", "though its time has come,")):
+        for queue, found in tally(spool, state).items():
+            age = time.time() - found.oldest if found.oldest else 0.0
+            if age > PATIENCE and queue not in paused:
+                yield Problem(
+                    "stuck",
+                    f"A task in queue {printable(queue)!r} of {spool.directory} has waited {what}"
+                    f" for {age:.0f} s; {found.count} are {state}.",
+                    "See what runs: python manage.py spooler status. More at a time:"
+                    " spooler-processes = 4; a task that never ends needs a timeout.",
+                )
+
+
+def _cannot_be_run(spool: Spool) -> Iterator[Problem]:
+    unknown = Counter(_unknown(spool))
+    if unknown:
+        names = ", ".join(f"{printable(name)} ({count})" for name, count in unknown.most_common(5))
+        yield Problem(
+            "unknown-task",
+            f"Tasks in {spool.directory} have names that this site does not know: {names}.",
+            "Where one was renamed or its app removed, deploy a module that has it, then: python"
+            " manage.py spooler retry --all --task NAME. Else: python manage.py spooler discard"
+            " --all --task NAME",
+        )
+    reasons = Counter(_reasons(spool))
+    if newer := reasons["NewerTask"]:
+        yield Problem(
+            "versions",
+            f"{newer} tasks failed in {spool.directory} because a newer django-spooler wrote them.",
+            "Upgrade django-spooler here, then: python manage.py spooler retry --all",
+        )
+    if untrusted := reasons["UntrustedTask"]:
+        yield Problem(
+            "untrusted",
+            f"{untrusted} tasks failed in {spool.directory} because their signature is missing or"
+            " made with another key, or they stood in another place than they were written for.",
+            "Give every process of the site the same SECRET_KEY (old ones in SECRET_KEY_FALLBACKS)"
+            " and the same SIGNED, restart uWSGI, then: python manage.py spooler retry --all",
+        )
+
+
+def _unknown(spool: Spool) -> Iterator[str]:
+    """Yield the name of each waiting or failed task that nobody here knows, as far as is read."""
+    names = [name for name in _names(spool) if find_task(name) is None]
+    if names and getattr(settings, "ROOT_URLCONF", None):
+        importlib.import_module(settings.ROOT_URLCONF)  # views have tasks too
+    yield from (name for name in names if find_task(name) is None)
+
+
+def _names(spool: Spool) -> Iterator[str]:
+    until = time.monotonic() + _READ_SECONDS
+    for file in unsorted(spool, "ready", "scheduled"):
+        if time.monotonic() > until:
+            break
+        try:
+            yield read(file.path, signed=False)[0].task
+        except (UnreadableTask, OSError):
+            continue
+    for reason, task in _failed(spool):
+        if task is not None and reason.startswith("UnknownTask"):
+            yield task
+
+
+def _reasons(spool: Spool) -> Iterator[str]:
+    """Yield the first word of the reasons why tasks failed."""
+    for reason, _ in _failed(spool):
+        yield reason.partition(":")[0]
+
+
+def _failed(spool: Spool) -> Iterator[tuple[str, str | None]]:
+    """Yield reason and task of those that failed last, as far as is read."""
+    until = time.monotonic() + _READ_SECONDS
+    for identifier in sorted(names_in(spool.path("failed")), reverse=True):
+        if time.monotonic() > until:
+            return
+        if entry := spool.failed_entry(identifier):
+            yield entry[1].reason, entry[1].task
