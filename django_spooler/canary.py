@@ -9,6 +9,7 @@ from .cron.own import own_task
 from .executors.base import MARK, Job
 from .message import Message
 from .operations import discard
+from .overview import find_file
 from .result import new_result
 from .spool import packet
 from .spool.directory import Spool
@@ -54,25 +55,46 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
     job = _job(task, queue)
     start = time.monotonic()
     path = spool.publish(packet.encode(MARK, job.body), Place.of(queue, _PRIORITY))
-    identifier = job.message.id
+    song = None
+    try:
+        song = _listen(spool, path, start, start + seconds)
+    finally:
+        if song is None or song.milliseconds is None:
+            _discard(spool, path, job.message.id)
+    return song
+
+
+def _listen(spool: Spool, path: str, start: float, until: float) -> Song:
     descriptor = _open(spool, path)
+    if descriptor is None:
+        failed = _failed(spool, path)
+        return Song(reason=failed[1]) if failed else _sung(start)
     try:
         look_at_failed = start
-        while descriptor is not None and os.fstat(descriptor).st_nlink:
+        while os.fstat(descriptor).st_nlink:
             now = time.monotonic()
-            if now > start + seconds:
+            if now > until:
                 return Song()
             if now > look_at_failed:
                 look_at_failed = now + _FAILED_PAUSE
                 if failed := _failed(spool, path):
-                    identifier, reason = failed
-                    return Song(reason=reason)
+                    return Song(reason=failed[1])
             time.sleep(_LOOK_PAUSE)
-        return Song(milliseconds=(time.monotonic() - start) * 1000)
+        return _sung(start)
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
-        discard([spool], identifier)
+        os.close(descriptor)
+
+
+def _sung(start: float) -> Song:
+    return Song(milliseconds=(time.monotonic() - start) * 1000)
+
+
+def _discard(spool: Spool, path: str, identifier: str) -> None:
+    """Delete the file wherever it waits or failed; where it runs, it is about to end."""
+    if failed := _failed(spool, path):
+        spool.discard(failed[0])
+    elif file := find_file(spool, identifier):
+        discard(spool, file)
 
 
 def _failed(spool: Spool, path: str) -> tuple[str, str] | None:
