@@ -62,11 +62,13 @@ class Runner:
         *,
         stop_grace: float,
         queues: list[str] | None,
+        spared: str | None,
         home: str,
         parent: int,
     ) -> None:
         """``stop_grace`` is in seconds; ``queues`` are those to serve, None for all.
 
+        ``spared`` is one to leave to others.
         ``home`` is the directory tasks run in.
         ``parent`` is the supervisor's pid, known before the fork: a supervisor that dies during it
         would otherwise never be missed.
@@ -81,7 +83,7 @@ class Runner:
         self._more_due = False
         self._outbox_at = time.monotonic() + _OUTBOX_PAUSE
         self._watcher = new_watcher()
-        self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues)
+        self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues, spared)
         self._schedule = Schedule(spool, self._watcher)
         self._last_words = open_for_last_words(spool, card.name)
         self._consumer = Consumer(spool, card.worker_id, self._last_words)

@@ -5,6 +5,7 @@ worker is one of several.
 """
 
 import contextlib
+import enum
 import logging
 import math
 import os
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from . import database
 from .conf import Options
+from .duty import QUEUE, Duty, duty_of
 from .exceptions import SpoolerError
 from .housekeeping import tidy
 from .recovery import Recovery
@@ -41,10 +43,19 @@ _MERCY = 2.0
 """Seconds past its grace after which a runner that does not hear is killed."""
 
 
+class _Role(enum.Enum):
+    """What a child is for."""
+
+    RUNNER = "runner"
+    CRON_RUNNER = "runner of periodic jobs"
+    TICKER = "ticker"
+
+
 @dataclass(slots=True)
 class _Child:
     pid: int
     name: str
+    role: _Role
     descriptor: int | None
     """Readable once the process has ended, where the system has such descriptors."""
     was_told: bool = False
@@ -88,18 +99,21 @@ class Supervisor:
         self._home = home or os.getcwd()
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
         self._recovery = Recovery(spool)
+        self._duty = duty_of(spool, options) if queues is None and not until_empty else None
         self._children: list[_Child] = []
         self._dead: dict[str, str | None] = {}
         """How each runner died, None if in good order, until what it left is put back."""
         self._next_start = 0.0
+        self._next_ticker = 0.0
         self._next_sweep = 0.0
         self._next_tidying = 0.0
         self._leaving = False
 
     @property
     def descriptors(self) -> list[int]:
-        """What becomes readable when a runner ends."""
-        return [child.descriptor for child in self._children if child.descriptor is not None]
+        """What becomes readable when a runner ends, or a periodic job was handed over."""
+        ends = [child.descriptor for child in self._children if child.descriptor is not None]
+        return ends if self._duty is None else [*ends, self._duty.announcements]
 
     @property
     def finished(self) -> bool:
@@ -118,9 +132,11 @@ class Supervisor:
                 self._sweep()
             if not self._leaving and time.monotonic() >= self._next_start:
                 self._next_start = time.monotonic() + _RESPAWN_PAUSE
-                while len(self._children) < self._runners:
-                    self._start()
+                while self._count(_Role.RUNNER) < self._runners:
+                    self._start(_Role.RUNNER)
                 self._leaving = self._until_empty
+            if not self._leaving and self._duty is not None and self._duty.is_ours():
+                self._do_duty(self._duty)
         except (OSError, SpoolerError):
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
@@ -147,6 +163,8 @@ class Supervisor:
     def _tell_to_leave(self, signum: int) -> None:
         self._leaving = True
         for child in self._children:
+            if child.role is _Role.TICKER and not child.was_told:
+                child.kill_at = time.monotonic() + _MERCY  # it may wait for a database that is away
             child.was_told = True
             _send(child.pid, signum)
 
@@ -165,43 +183,66 @@ class Supervisor:
                 max_count=self._options.FAILED_MAX_COUNT,
             )
 
-    def _start(self) -> None:
+    def _do_duty(self, duty: Duty) -> None:
+        """Keep the ticker, and start runners for what it handed over."""
+        if not self._count(_Role.TICKER) and time.monotonic() >= self._next_ticker:
+            self._next_ticker = time.monotonic() + _RESPAWN_PAUSE
+            self._start(_Role.TICKER)
+        for _ in range(min(duty.waiting(), duty.most - self._count(_Role.CRON_RUNNER))):
+            self._start(_Role.CRON_RUNNER)
+
+    def _count(self, role: _Role) -> int:
+        return sum(child.role is role for child in self._children)
+
+    def _start(self, role: _Role) -> None:
         name = new_card_name()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = _fork()
         if pid == 0:
-            self._run_child(name)
-        self._children.append(_Child(pid, name, _descriptor_of(pid)))
+            self._be(role, name)
+        self._children.append(_Child(pid, name, role, _descriptor_of(pid)))
 
-    def _run_child(self, name: str) -> None:
-        """Be the runner; never returns."""
+    def _be(self, role: _Role, name: str) -> None:
+        """Be the child; never returns."""
         status = 1
         try:
             _close_listening_sockets()
             database.drop_inherited()
             random.seed()
-            card = new_card(
-                RUNNER, self._kind, self._generation, name=name, supervisor=self._card.card.name
-            )
-            runner = Runner(
-                self._spool,
-                card,
-                stop_grace=self._options.STOP_GRACE,
-                queues=self._queues,
-                home=self._home,
-                parent=self._card.card.pid,
-            )
-            runner.run(until_empty=self._until_empty)
+            if role is _Role.TICKER:
+                assert self._duty is not None
+                os.chdir(self._home)
+                self._duty.tick(self._card.card.pid)
+            else:
+                self._run_tasks(role, name)
             status = 0
         except BaseException:
-            logger.exception("A runner of %s ends on an error of its own", self._spool.directory)
+            logger.exception(
+                "A %s of %s ends on an error of its own", role.value, self._spool.directory
+            )
         finally:
             with contextlib.suppress(Exception):
                 logging.shutdown()
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(status)
+
+    def _run_tasks(self, role: _Role, name: str) -> None:
+        card = new_card(
+            RUNNER, self._kind, self._generation, name=name, supervisor=self._card.card.name
+        )
+        for_cron = role is _Role.CRON_RUNNER
+        runner = Runner(
+            self._spool,
+            card,
+            stop_grace=self._options.STOP_GRACE,
+            queues=[QUEUE] if for_cron else self._queues,
+            spared=None if for_cron or self._duty is None else QUEUE,
+            home=self._home,
+            parent=self._card.card.pid,
+        )
+        runner.run(until_empty=for_cron or self._until_empty)
 
     def _reap(self, child: _Child) -> None:
         try:
@@ -213,6 +254,10 @@ class Supervisor:
         self._children.remove(child)
         if child.descriptor is not None:
             os.close(child.descriptor)
+        if child.role is _Role.TICKER:
+            return
+        if child.role is _Role.CRON_RUNNER and self._duty is not None:
+            self._duty.look_soon()
         words = last_words(self._spool, child.name)
         has_left_a_task = bool(names_in(self._spool.path("running", child.name)))
         in_good_order = not has_left_a_task and (status == 0 or child.was_told)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import ParamSpec
 
-from django.core.mail import mail_admins
 from django.db.models import F
 
 from ..backends import process_options
@@ -19,7 +18,7 @@ from ..signals import cron_failed, cron_finished, cron_late, cron_recovered, cro
 from .claims import Claims
 from .jobs import Job, PeriodicJob
 from .lease import Outcome, runs
-from .ping import ping
+from .notices import mail_to_admins, ping
 
 P = ParamSpec("P")
 
@@ -136,4 +135,4 @@ def _failed_before(run: CronRun) -> bool:
 
 def _mail(subject: str, text: str) -> None:
     if process_options().CRON_MAIL:
-        mail_admins(subject, text)
+        mail_to_admins(subject, text)

@@ -8,7 +8,7 @@ can change, so each slot is decided on once. The unique rows of the history are 
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -133,11 +133,11 @@ def _set_paused(job: PeriodicJob, paused: bool) -> bool:
     return True
 
 
-def candidates(known: Iterable[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
+def candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
     """Return the time by the database's clock, and the jobs that somebody has to decide on now."""
     moment = now(database())
-    rows = {row.name: row for row in jobs()}
-    waiting = set(runs().filter(expires__lte=moment).values_list("job", flat=True))
+    rows = {row.name: row for row in jobs().filter(name__in=[job.name for job in known])}
+    waiting = to_look_at(moment)
     found = []
     for job in known:
         row = rows.get(job.name)

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 
 from .. import executors
 from ..backends import backend_for_own_tasks
+from ..duty import QUEUE
 from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
 from ..executors import Job as SpoolJob
@@ -23,13 +24,10 @@ from ..tasks import SpoolerTask
 from . import claims, functions
 from .jobs import PeriodicJob, all_jobs, find_job, note_problem
 from .lease import Outcome, runs
+from .notices import SENT
 from .own import own_task
-from .ping import send_ping
 
 logger = logging.getLogger("django_spooler")
-
-QUEUE = "cron"
-"""The queue of claimed runs. It needs no entry in QUEUES: nobody else enqueues to it."""
 
 
 @functools.cache
@@ -54,7 +52,8 @@ def register_tasks() -> None:
             task_of(job)
         except InvalidSpoolerTask as error:
             note_problem(job, str(error))
-    own_task(send_ping)
+    for function in SENT:
+        own_task(function)
 
 
 def hand_over(job: PeriodicJob, run: CronRun, executor: Executor | None = None) -> None:

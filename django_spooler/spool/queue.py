@@ -61,13 +61,22 @@ class ReadyQueue:
     """Claims ready files for one process."""
 
     def __init__(
-        self, spool: Spool, watcher: Watcher, running: str, queues: list[str] | None = None
+        self,
+        spool: Spool,
+        watcher: Watcher,
+        running: str,
+        queues: list[str] | None = None,
+        spared: str | None = None,
     ) -> None:
-        """``running`` is where claimed files go; ``queues`` are those to serve, None for all."""
+        """``running`` is where claimed files go; ``queues`` are those to serve, None for all.
+
+        ``spared`` is one to leave to others.
+        """
         self._spool = spool
         self._watcher = watcher
         self._running = running
         self._queues = queues
+        self._spared = {spared}
         self._levels: list[_Level] = []
         self._level_of: dict[str, _Level] = {}
         self._resting: dict[str, float] = {}
@@ -197,7 +206,7 @@ class ReadyQueue:
         return [
             name
             for name in names
-            if name not in paused and (self._queues is None or name in self._queues)
+            if name not in paused | self._spared and (self._queues is None or name in self._queues)
         ]
 
     def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:

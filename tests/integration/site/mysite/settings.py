@@ -16,6 +16,7 @@ INSTALLED_APPS = ["shop", "mail", "rough", "django_cron", "django_spooler"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
 BACKEND = "django_spooler.backend.SpoolerBackend"
 OPTIONS = {"BACKOFF": 0.1}
+JOBS: list[dict[str, object]] = []
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

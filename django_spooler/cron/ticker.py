@@ -1,0 +1,160 @@
+"""The process that ticks: it looks what is due, claims it and hands it to the spooler.
+
+Between slots a tick is one small query a second. It wakes at the next slot's time by the database's
+clock, whatever this machine's says.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from datetime import datetime, timedelta
+
+from django.db import Error, connections
+
+from ..duty import QUEUE
+from ..exceptions import SpoolerError
+from ..executors.file import FileExecutor
+from ..instants import EPOCH
+from ..models import CronRun
+from ..orphans import signal_on_death_of_parent
+from ..spool.directory import ALL_QUEUES, Spool
+from . import announce, claims, history, overview, periodic
+from .clock import DatabaseNow
+from .jobs import PeriodicJob, all_jobs
+from .lease import Outcome, database, node, runs
+
+logger = logging.getLogger("django_spooler")
+
+TICK = 1.0
+"""Seconds between two looks at the database."""
+
+_SHORTEST = 0.005
+"""Seconds between two looks at least."""
+
+_PATIENCE = 3.0
+"""Seconds after the database was away in which no run is taken over: its owner has to find it first."""
+
+_SAME_ERROR = 60.0
+"""Seconds after which the same error is logged again."""
+
+_ROUND = 60.0
+"""Seconds between two looks for what is late, and for what is too old."""
+
+_TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Ticker:
+    """Claims the due slots of the site's function jobs for one node."""
+
+    def __init__(self, spool: Spool, *, parent: int, announcements: int) -> None:
+        """Write a byte to the descriptor ``announcements`` for each look that found something."""
+        self._spool = spool
+        self._parent = parent
+        self._announcements = announcements
+        self._executor = FileExecutor(spool.directory)
+        self._jobs = {job.name: job for job in all_jobs() if job.enabled}
+        self._starts: dict[str, datetime] = {}
+        """When the next slot of each job starts."""
+        self._ran = set(self._jobs)
+        self._takes_over_at = 0.0
+        self._next_round = 0.0
+        self._complaint = ("", 0.0)
+
+    def run(self) -> None:
+        """Tick until told to leave; then give back what was claimed and has not started."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TO_LEAVE)
+        signal_on_death_of_parent(signal.SIGTERM)
+        pause = 0.0
+        while os.getppid() == self._parent and not signal.sigtimedwait(_TO_LEAVE, pause):
+            pause = self._tick_unless_away()
+        self._give_back()
+
+    def _tick_unless_away(self) -> float:
+        """Return the seconds until the next tick."""
+        try:
+            return TICK if self._is_paused() else self._tick()
+        except (Error, SpoolerError) as error:
+            self._complain(f"Periodic jobs wait: {error}")
+            connections.close_all()
+            self._takes_over_at = time.monotonic() + _PATIENCE
+            return TICK
+
+    def _is_paused(self) -> bool:
+        return bool({ALL_QUEUES, QUEUE} & self._spool.paused())
+
+    def _tick(self) -> float:
+        if not self._starts:
+            claims.introduce(list(self._jobs.values()))
+            self._starts = dict.fromkeys(self._jobs, EPOCH)
+        moment, look_at = claims.look()
+        looked_at = time.monotonic()
+        names = {name for name, start in self._starts.items() if start <= moment}
+        if look_at is not None and look_at <= moment and looked_at >= self._takes_over_at:
+            names |= claims.to_look_at(moment) & set(self._jobs)
+        if names:
+            self._decide([self._jobs[name] for name in sorted(names)], moment)
+        self._make_round()
+        times = [*self._starts.values(), *([look_at] if look_at else ())]
+        wait: float = min([TICK, *((at - moment).total_seconds() for at in times if at > moment)])
+        return max(_SHORTEST, wait - (time.monotonic() - looked_at))
+
+    def _decide(self, looked_for: list[PeriodicJob], moment: datetime) -> None:
+        """Claim what is still to be claimed: another node may have been faster."""
+        _, due = claims.candidates(looked_for)
+        if due:
+            found = claims.claim(due)
+            for run in found.claimed:
+                self._ran.add(run.job)
+                self._hand_over(run)
+            if found.claimed:
+                self._announce()
+            for job in due:
+                announce.decided(job, found)
+        for job in looked_for:
+            start = _next_start(job, moment)
+            if start is None:
+                self._starts.pop(job.name, None)
+            else:
+                self._starts[job.name] = start
+
+    def _hand_over(self, run: CronRun) -> None:
+        try:
+            periodic.hand_over(self._jobs[run.job], run, self._executor)
+        except SpoolerError as error:
+            logger.error("Periodic job %s is left to other nodes: %s", run.job, error)
+
+    def _announce(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # then enough are unread
+            os.write(self._announcements, b".")
+
+    def _make_round(self) -> None:
+        if time.monotonic() >= self._next_round:
+            self._next_round = time.monotonic() + _ROUND
+            overview.find_late()
+            history.tidy(self._ran)
+            self._ran.clear()
+
+    def _give_back(self) -> None:
+        """Let other nodes start at once what this one claimed and will not start before it is back."""
+        mine = runs().filter(outcome=Outcome.CLAIMED, node=node())
+        try:
+            mine.update(expires=DatabaseNow())
+        except Error as error:
+            logger.warning("Claimed runs are not given back before their lease ends: %s", error)
+        connections[database()].close()
+
+    def _complain(self, complaint: str) -> None:
+        before, at = self._complaint
+        if complaint != before or time.monotonic() - at > _SAME_ERROR:
+            self._complaint = (complaint, time.monotonic())
+            logger.error(complaint)
+
+
+def _next_start(job: PeriodicJob, moment: datetime) -> datetime | None:
+    """Return when the first slot starts that does so later than ``moment``."""
+    for slot in job.schedule.after(moment - timedelta(seconds=job.jitter)):
+        if (start := slot + job.delay(slot)) > moment:
+            return start
+    return None
