@@ -1,0 +1,200 @@
+"""Periodic jobs over several nodes: each slot once, whatever dies, freezes or has a wrong clock."""
+
+import contextlib
+import itertools
+import signal
+import time
+
+import pytest
+
+from tests.databases import KIND
+
+from .nodes import APPS, assert_each_slot_once, environment_of_clock, history, nodes, start
+from .preload import build
+from .server import Site, wait_until
+from .setups import BARE
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def job() -> str:
+    """Return a name that no other test's job has: they share the database."""
+    return f"job-{next(_numbers)}-{time.time_ns()}"
+
+
+@pytest.fixture
+def site_with(launch):
+    """Return what lays out a site with these jobs."""
+
+    def site_with(*jobs, **options) -> Site:
+        return launch.site(INSTALLED_APPS=APPS, JOBS=list(jobs), OPTIONS=options)
+
+    return site_with
+
+
+# Nodes that call run_due, as runcrons does
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["normal", "failing"])
+def test_each_slot_runs_once_over_eight_nodes(site_with, job, fails):
+    site = site_with({"code": job, "every": 1, "fails": fails})
+    with nodes(site, 8) as running:
+        site.wait_for("ended", 6, job=job)
+        for node in running:
+            node.wait_until_up()
+            node.stop()
+    slots = assert_each_slot_once(site, job, 1, 6)
+    assert [(run["slot"], run["outcome"]) for run in history(site, job)] == [
+        (slot, "failed" if fails else "success") for slot in slots
+    ]
+    assert not any("locked" in node.log for node in running)
+
+
+@pytest.mark.applies_if(KIND != "sqlite")  # whose nodes share a machine, and so a clock
+def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
+    site = site_with({"code": job, "every": 1})
+    library = build("clock", tmp_path)
+    offsets = {"0": 0, "1": 300, "2": -300, "3": 300}
+    began = time.time()
+    with contextlib.ExitStack() as stack:
+        for name, seconds in offsets.items():
+            (tmp_path / name).write_text(str(seconds))
+            clock = environment_of_clock(library, tmp_path / name)
+            start(stack, site, name, **clock).wait_until_up()
+        site.wait_for("ended", 6, job=job)
+    slots = assert_each_slot_once(site, job, 1, 6)
+    assert began - 1 <= slots[0] and slots[-1] <= time.time()
+    for name, seconds in offsets.items():
+        passes = site.events("pass", node=name)
+        assert len(passes) > 1, "the node was alive"
+        assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
+
+
+def lease_of_two(job: str) -> dict[str, object]:
+    return {"code": job, "every": 1, "lease": 2, "gate": job}
+
+
+def test_killed_node_s_slot_is_run_again_after_the_lease_and_at_most_two_seconds_later(
+    site_with, job
+):
+    site = site_with(lease_of_two(job))
+    site.close_gate(job)
+    with nodes(site, 3) as running:
+        (first,) = site.wait_for("began", job=job)
+        time.sleep(1.5)  # for longer than a third of the lease: its heart beats
+        killed = time.monotonic()
+        running[int(first["node"])].signal(signal.SIGKILL)
+        _, second = site.wait_for("began", 2, job=job)
+        assert (second["slot"], second["attempt"]) == (first["slot"], 2)
+        assert 2 - 2 / 3 - 0.1 <= second["monotonic"] - killed <= 2 + 2
+        site.open_gate(job)
+        site.wait_for("ended", job=job, attempt=2)
+        wait_until(
+            lambda: outcomes(site, job, first["slot"]) == ["died", "success"], "it is settled"
+        )
+
+
+def test_frozen_node_cannot_settle_what_was_taken_over(site_with, job):
+    site = site_with(lease_of_two(job))
+    site.close_gate(job)
+    with nodes(site, 3) as running:
+        (first,) = site.wait_for("began", job=job)
+        frozen = running[int(first["node"])]
+        frozen.signal(signal.SIGSTOP)
+        _, second = site.wait_for("began", 2, job=job)
+        assert (second["slot"], second["attempt"]) == (first["slot"], 2)
+        site.open_gate(job)
+        site.wait_for("ended", job=job, attempt=2)
+        frozen.signal(signal.SIGCONT)
+        (lost,) = site.wait_for("lost", job=job)
+        assert lost["node"] == first["node"] and "was given to another" in lost["error"]
+        assert "was given to another" in frozen.log
+        assert outcomes(site, job, first["slot"]) == ["died", "success"]
+
+
+def outcomes(site, job, slot):
+    return [run["outcome"] for run in history(site, job) if run["slot"] == slot]
+
+
+# uWSGI's spoolers, with OPTIONS["CRON"]
+
+
+def test_spooler_starts_each_slot_within_a_second_and_a_long_job_holds_up_none(
+    site_with, launch, job
+):
+    long = f"{job}-long"
+    site = site_with({"code": job, "every": 1}, {"code": long, "every": 1, "seconds": 4}, CRON=True)
+    launch.server(BARE, site=site)
+    site.wait_for("ended", 2, job=long)
+    assert_each_slot_once(site, job, 1, 8)
+    assert_on_time(site, job)
+    assert "skipped" in [run["outcome"] for run in history(site, long)]
+
+
+def assert_on_time(site, job):
+    late = [event for event in site.events("began", job=job) if event["at"] - event["slot"] > 1]
+    assert not late
+
+
+def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, launch, job):
+    """A job due every minute that takes three minutes, on four runners, at sixty times the speed."""
+    site = site_with({"code": job, "every": 1, "seconds": 3, "overlap": "allow"}, CRON=True)
+    for _ in range(2):
+        launch.server(BARE, site=site)
+    site.wait_for("ended", 4, job=job)
+    assert_each_slot_once(site, job, 1, 6)
+    assert_on_time(site, job)
+
+
+def test_job_goes_on_when_one_of_two_servers_is_stopped(site_with, launch, job):
+    jobs = {"code": job, "every": 2}
+    first, second = (launch.server(BARE, site=site_with(jobs, CRON=True)) for _ in range(2))
+    sites = (first.site, second.site)
+
+    def began():
+        return sorted(
+            (event for site in sites for event in site.events("began", job=job)),
+            key=lambda event: event["slot"],
+        )
+
+    wait_until(lambda: len(began()) >= 3, "three slots have begun")
+    first.stop()
+    count = len(began())
+    wait_until(lambda: len(began()) >= count + 3, "three more slots have begun")
+    slots = [event["slot"] for event in began()]
+    assert slots == [slots[0] + 2 * number for number in range(len(slots))]
+    assert all(event["at"] - event["slot"] < 1 for event in began())
+
+
+def test_job_that_kills_its_process_is_run_again_and_stands_in_failed(site_with, launch, job):
+    site = site_with(lease_of_two(job), CRON=True)
+    site.close_gate(job)
+    server = launch.server(BARE, site=site)
+    (first,) = site.wait_for("began", job=job)
+    server.kill(first["pid"])
+    _, second = site.wait_for("began", 2, job=job)
+    assert (second["slot"], second["attempt"]) == (first["slot"], 2)
+    site.open_gate(job)
+    wait_until(lambda: outcomes(site, job, first["slot"]) == ["died", "success"], "it is settled")
+    assert "killed the process (signal 9)" in site.manage("spooler", "list", "--state", "failed")
+
+
+def test_failing_job_stands_in_failed_with_its_traceback(site_with, launch, job):
+    site = site_with({"code": job, "every": 1, "fails": True}, CRON=True)
+    launch.server(BARE, site=site)
+    site.wait_for("task_failed")
+    assert f"ValueError: {job} fails" in site.manage("spooler", "list", "--state", "failed")
+    wait_until(lambda: history(site, job)[0]["outcome"] == "failed", "it is settled")
+    assert "Traceback" in history(site, job)[0]["error"]
+
+
+def test_paused_spooler_leaves_the_slots_to_other_nodes(site_with, launch, job):
+    jobs = {"code": job, "every": 1}
+    paused, other = (site_with(jobs, CRON=True) for _ in range(2))
+    (paused.spool / "django").mkdir(parents=True)
+    paused.manage("spooler", "pause")
+    launch.server(BARE, site=paused)
+    launch.server(BARE, site=other)
+    other.wait_for("ended", 4, job=job)
+    assert not paused.events("began")
