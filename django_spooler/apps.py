@@ -16,8 +16,9 @@ class DjangoSpoolerConfig(AppConfig):
         """Import every app's ``tasks`` and ``crons``, and what listens to Django."""
         from . import checks, database  # noqa: F401  they hear of checks and connections from now on
         from .canary import canary_task
-        from .cron import jobs, periodic
+        from .cron import hook, jobs, periodic
 
+        hook.install()
         autodiscover_modules("tasks")
         jobs.discover()
         periodic.register_tasks()

@@ -12,12 +12,9 @@ from . import announce
 from .claims import RETRY_PAUSE, lease_of
 from .heartbeat import Heartbeat
 from .jobs import CronContext, PeriodicJob
-from .lease import Lease, Outcome, persistently
+from .lease import ERROR_LENGTH, Lease, Outcome, persistently
 
 logger = logging.getLogger("django_spooler")
-
-_ERROR_LENGTH = 20_000
-"""Characters of a traceback that the history keeps, the last ones."""
 
 
 def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
@@ -34,7 +31,7 @@ def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
     with Heartbeat(lease) as heartbeat:
         error = _call(job, claimed, heartbeat)
     claimed.outcome = Outcome.SUCCESS if error is None else Outcome.FAILED
-    claimed.error = "" if error is None else "".join(format_exception(error))[-_ERROR_LENGTH:]
+    claimed.error = "" if error is None else "".join(format_exception(error))[-ERROR_LENGTH:]
     _settle(lease, look_in=_look_in(job, claimed, error))
     announce.finished(job, claimed, error)
     if isinstance(error, KeyboardInterrupt):

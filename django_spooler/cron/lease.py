@@ -34,6 +34,9 @@ BUSY_TIMEOUT = 60.0
 _BUSY = ("locked", "deadlock", "lock wait timeout", "could not serialize", "record has changed")
 """What SQLite, PostgreSQL, MySQL and MariaDB say then."""
 
+ERROR_LENGTH = 20_000
+"""Characters of a traceback that the history keeps, the last ones."""
+
 _AWAY_PAUSE = 1.0
 """Seconds between two tries to reach a database that is away."""
 
@@ -62,38 +65,52 @@ def node() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def patiently(statement: Callable[[], T]) -> T:
+def patiently(statement: Callable[[], T], alias: str | None = None) -> T:
     """Return what a statement or a transaction gives, tried again while other nodes are in its way.
 
-    Raise OperationalError where they are for BUSY_TIMEOUT, and at once for any other reason.
+    ``alias`` is of its database, by default of that of the runs. A connection that the server has
+    closed meanwhile is opened anew. Raise OperationalError where others are in the way for
+    BUSY_TIMEOUT, and where the database is away.
     """
-    connection = connections[database()]
+    connection = connections[alias or database()]
     until = time.monotonic() + BUSY_TIMEOUT
+    is_fresh = False
     while True:
         try:
             return statement()
-        except OperationalError as error:
-            busy = any(words in str(error).lower() for words in _BUSY)
-            if connection.in_atomic_block or not busy or time.monotonic() > until:
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block:
+                raise
+            if not any(words in str(error).lower() for words in _BUSY):
+                if is_fresh:
+                    raise
+                is_fresh = True
+                connection.close()
+            elif time.monotonic() > until:
                 raise
         time.sleep(random.uniform(0.005, 0.05))
 
 
-def persistently(write: Callable[[], T], what: str) -> T:
-    """Return what ``write`` gives, tried again for as long as the database is away.
+def persistently(write: Callable[[], T], what: str, alias: str | None = None) -> T:
+    """Return what ``write`` gives, tried again for as long as its database is away.
 
     ``what`` is said of it meanwhile in the log. Raise what it raises for any other reason.
     """
-    connection = connections[database()]
+    connection = connections[alias or database()]
     while True:
         try:
-            return patiently(write)
+            return patiently(write, alias)
         except (OperationalError, InterfaceError) as error:
             if connection.in_atomic_block:
                 raise
             logger.error("%s is not written down yet: %s", what, error)
             connection.close()
         time.sleep(_AWAY_PAUSE)
+
+
+def storable(text: str) -> str:
+    """Return text that every database can keep, whatever was in it."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,7 @@ class Lease:
             "settle",
             ALIVE,
             outcome=outcome,
-            error=error,
+            error=storable(error),
             end=DatabaseNow(),
             expires=None if look_in is None else DatabaseNow(look_in),
         )

@@ -4,7 +4,7 @@ A job is claimed when its turn comes, not before: whatever waits behind a long o
 node's, or the next call's, to run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,14 +25,24 @@ class Report:
     error: BaseException | None = None
     """What the job raised, or LeaseLost: the run failed."""
 
+    @property
+    def mark(self) -> str:
+        """The mark that django-cron prints: of success, of failure, or none for what is not due."""
+        if self.error is not None:
+            return "\N{HEAVY BALLOT X}"
+        return "\N{HEAVY CHECK MARK}" if self.due else " "
 
-def run_due(*, force: bool = False, dry_run: bool = False) -> Iterator[Report]:
+
+def run_due(
+    known: Sequence[PeriodicJob] | None = None, *, force: bool = False, dry_run: bool = False
+) -> Iterator[Report]:
     """Run what is due and nobody else runs, one job after the other; yield a report as each ends.
 
+    ``known`` are the jobs to look at, by default all.
     ``force`` runs every job now, whether due or not, unless it runs and must not overlap.
     ``dry_run`` runs none, and takes no slot. Raise django.db.Error where the database is away.
     """
-    known = [job for job in all_jobs() if job.enabled]
+    known = [job for job in (all_jobs() if known is None else known) if job.enabled]
     claims.introduce(known)
     moment, due = claims.candidates(known)
     if force:
