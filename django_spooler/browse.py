@@ -12,7 +12,7 @@ from itertools import islice
 
 from .overview import Entry, entry_of
 from .spool.directory import Spool
-from .spool.listing import STATES, TaskFile, count, files
+from .spool.listing import OTHER, STATES, TaskFile, count, files
 
 COUNTED = 10_000
 """Files of a state that are counted one by one; more are "10,000+"."""
@@ -49,6 +49,8 @@ class Query:
     @property
     def states(self) -> tuple[str, ...]:
         """The states it asks for, those that run first."""
+        if self.state == OTHER:
+            return (OTHER,)
         return tuple(state for state in self.among if self.state in (None, state))
 
     @property
@@ -218,11 +220,12 @@ def _files(
 
 def _told(entry: Entry) -> Iterator[object]:
     yield from (entry.id, entry.task, entry.queue, entry.reason, entry.args, entry.kwargs)
+    yield entry.library
 
 
 def tabs(spools: list[Spool]) -> dict[str, int]:
     """Return how many tasks stand in each state, COUNTED for as many and more."""
     return {
         state: min(COUNTED, sum(count(spool, state, COUNTED) for spool in spools))
-        for state in STATES
+        for state in (*STATES, OTHER)
     }

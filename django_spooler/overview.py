@@ -14,10 +14,11 @@ from typing import Any
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
+from .others import OURS, origin_of
 from .redaction import may_hold_secrets, redacted
 from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import is_gone, names_in, read_file
-from .spool.listing import STATES, TaskFile, count, files, near
+from .spool.files import is_gone, modified, names_in, read_file
+from .spool.listing import OTHER, STATES, TaskFile, count, files, near, other
 from .spool.names import TaskName
 from .spool.process import RUNNER, Card, cards
 
@@ -72,6 +73,10 @@ class Entry:
     """When a failed one was set aside."""
     attempts: list[FailedAttempt] = field(default_factory=list)
     """Every attempt that failed, oldest first; those before a ``spooler retry`` too."""
+    library: str | None = None
+    """The import name of the library that one of OTHER is for, "" where that is not known."""
+    process: int | None = None
+    """The pid of what runs one of OTHER."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,8 @@ class Status:
     running: int
     scheduled: int
     failed: int
+    other: int
+    """Files of other libraries."""
     oldest_ready_age: float | None
     """Seconds since the oldest ready task became ready, None where none is."""
     paused: list[str]
@@ -109,7 +116,7 @@ def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
     return Status(
         directory=spool.directory,
         queues=queues,
-        **{state: count(spool, state, most) for state in STATES},
+        **{state: count(spool, state, most) for state in (*STATES, OTHER)},
         oldest_ready_age=_age(oldest),
         paused=paused(spool, queues),
         processes=processes(spool),
@@ -131,7 +138,8 @@ def entries(spool: Spool, state: str) -> Iterator[Entry]:
         yield from _failed_entries(spool)
         return
     for file in files(spool, state):
-        yield _entry(file)
+        if entry := entry_of(spool, file):
+            yield entry
 
 
 def find(spool: Spool, identifier: str) -> Entry | None:
@@ -166,7 +174,10 @@ def locate(
             del missing[identifier]
             yield identifier, file
         if not missing or (until and time.monotonic() > until):
-            return
+            break
+    for identifier in missing:
+        if file_of_others := other(spool, identifier):
+            yield identifier, file_of_others
 
 
 def entry_of(spool: Spool, file: TaskFile) -> Entry | None:
@@ -174,7 +185,7 @@ def entry_of(spool: Spool, file: TaskFile) -> Entry | None:
     if file.state == "failed":
         found = spool.failed_entry(file.name)
         return _failed_entry(file.name, *found) if found else None
-    entry = _entry(file)
+    entry = _other_entry(file) if file.state == OTHER else _entry(file)
     return None if entry.task is None and is_gone(file.path) else entry
 
 
@@ -185,14 +196,18 @@ class Detail:
     size: int | None
     """Bytes."""
     raw: str
-    """The beginning of a file that could not be read as a task."""
+    """The beginning of a file that is no task of ours."""
 
 
 def detail(entry: Entry) -> Detail:
     """Return size and, of what is no task, the raw content: never that of a task that redacts."""
     try:
         size = os.lstat(entry.file).st_size
-        raw = "" if entry.task else repr(read_file(entry.file, _RAW_SIZE))[2:-1]
+        raw = (
+            ""
+            if entry.task and entry.library is None
+            else repr(read_file(entry.file, _RAW_SIZE))[2:-1]
+        )
     except (UnreadableTask, OSError):
         return Detail(size=None, raw="")
     return Detail(size=size, raw="" if may_hold_secrets(raw) else raw)
@@ -228,6 +243,33 @@ def _entry(file: TaskFile) -> Entry:
         return Entry(id=base.base, reason=str(error), **known)
     told, _ = _told_by(message, journal)
     return Entry(id=message.id, **known, **told)
+
+
+def _other_entry(file: TaskFile) -> Entry:
+    """Return what is told by a file that uWSGI's own loop will come to.
+
+    One of ours is there for a moment only, where a spooler process lives to take it in.
+    """
+    told: dict[str, Any] = {"enqueued_at": _utc(file.time)}
+    due = modified(file.path)
+    if due > time.time():
+        told["due"] = _utc(due)
+    try:
+        origin = origin_of(file.path)
+        if origin is not None and origin.library == OURS:
+            message, journal = read(file.path, signed=False)
+            told |= _told_by(message, journal)[0]
+        elif origin is not None:
+            told |= {
+                "task": origin.function,
+                "library": origin.library,
+                "process": origin.runs_in,
+            }
+    except UnreadableTask as error:
+        told["reason"] = str(error)
+    except OSError as error:
+        told["reason"] = f"it cannot be read: {error.strerror}"
+    return Entry(id=file.name, state=OTHER, file=file.path, **told)
 
 
 def _told_by(

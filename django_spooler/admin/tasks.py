@@ -29,7 +29,7 @@ from ..exceptions import SpoolerError
 from ..models import Task
 from ..overview import Entry
 from ..spool.directory import Spool
-from ..spool.listing import STATES, TaskFile
+from ..spool.listing import OTHER, STATES, TaskFile
 from ..tasks import find_task, task_names
 from . import actions
 from .actions import ACTIONS, Action, Round
@@ -274,7 +274,8 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._page(
             request,
             "change_form",
-            entry.task or _("Unreadable task"),
+            entry.task
+            or (_("Unreadable task") if entry.library is None else _("Another library’s task")),
             entry=entry,
             waits=why_it_waits(spool, file, entry),
             detail=overview.detail(entry),
@@ -453,7 +454,7 @@ def _query(asked: QueryDict) -> Query:
     state, age, sort = asked.get("state"), asked.get("age", ""), asked.get("o", "")
     newer_than, older_than = AGES[age][1:] if age in AGES else (None, None)
     return Query(
-        state=state if state in STATES else None,
+        state=state if state in (*STATES, OTHER) else None,
         queue=asked.get("queue") or None,
         task=asked.get("task", ""),
         error=asked.get("error", ""),
@@ -487,20 +488,23 @@ LABELS = {
     "running": gettext_lazy("Running"),
     "scheduled": gettext_lazy("Scheduled"),
     "failed": gettext_lazy("Failed"),
+    OTHER: gettext_lazy("Other libraries"),
 }
 
 
 def _tabs(asked: QueryDict) -> Iterator[dict[str, Any]]:
     counts = browse.tabs(_spools())
-    current = asked.get("state", "") if asked.get("state") in STATES else ""
+    current = asked.get("state", "") if asked.get("state") in LABELS else ""
     for state, label in LABELS.items():
-        number = counts[state] if state else min(COUNTED, sum(counts.values()))
-        yield {
-            "label": label,
-            "count": capped(number),
-            "link": _with(asked, state=state, error="", o=""),
-            "is_current": state == current,
-        }
+        number = counts[state] if state else min(COUNTED, sum(counts[name] for name in STATES))
+        if state != OTHER or number or state == current:
+            yield {
+                "state": state,
+                "label": label,
+                "count": capped(number),
+                "link": _with(asked, state=state, error="", o=""),
+                "is_current": state == current,
+            }
 
 
 def _pages(asked: QueryDict, page: Page, number: int) -> dict[str, str]:

@@ -16,8 +16,12 @@ from .directory import Spool
 from .files import modified, names_if_open, names_in
 from .names import id_time, order
 from .place import Place, is_number, parse_claimed_name, parse_level
+from .scanned import is_bell, is_guard, scanned_files
 
 STATES = ("ready", "running", "scheduled", "failed")
+
+OTHER = "other"
+"""Stands for the files of other libraries, which uWSGI hands to those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class TaskFile:
     name: str
     """As its producer named it; of a failed one its id."""
     place: Place | None
-    """None for a failed one: what is beside it knows."""
+    """None for a failed one: what is beside it knows; and for one of OTHER."""
 
     @property
     def time(self) -> float:
@@ -105,6 +109,9 @@ def files(
         for identifier in sorted(names_in(spool.path("failed")), reverse=backwards):
             yield TaskFile(state, spool.path("failed", identifier), identifier, None)
         return
+    if state == OTHER:
+        yield from sorted(_others(spool), key=lambda file: order(file.name), reverse=backwards)
+        return
     if state == "running":
         yield from sorted(
             _running(spool, queue),
@@ -114,6 +121,11 @@ def files(
         return
     for pool in _pools(spool, state, queue, by_time, backwards):
         yield from _in_order(state, pool, backwards)
+
+
+def other(spool: Spool, name: str) -> TaskFile | None:
+    """Return the file of OTHER that has this name, None where there is none."""
+    return next((file for file in _others(spool) if file.name == name), None)
 
 
 def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
@@ -157,6 +169,8 @@ def _names(spool: Spool, state: str, queue: str | None) -> Iterator[str]:
         return _scan(spool.path("failed"))
     if state == "running":
         return (file.name for file in _running(spool, queue))
+    if state == OTHER:
+        return (file.name for file in _others(spool))
     return chain.from_iterable(_scan(path) for _, path in _directories(spool, state, queue))
 
 
@@ -177,6 +191,13 @@ def _running(spool: Spool, queue: str | None) -> Iterator[TaskFile]:
                 place, name = parsed
                 if queue in (None, place.queue):
                     yield TaskFile("running", spool.path("running", process, claimed), name, place)
+
+
+def _others(spool: Spool) -> Iterator[TaskFile]:
+    for path in scanned_files(spool):
+        name = os.path.basename(path)
+        if not (is_bell(name) or is_guard(name)):
+            yield TaskFile(OTHER, path, name, None)
 
 
 def _level(file: TaskFile) -> int:

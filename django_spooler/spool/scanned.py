@@ -102,6 +102,17 @@ def scanned_directories(spool: Spool) -> Iterator[str]:
             yield path
 
 
+def scanned_files(spool: Spool) -> Iterator[str]:
+    """Yield the paths that uWSGI's loop reads as files, bells and guards among them."""
+    for directory in scanned_directories(spool):
+        is_top = directory == spool.directory
+        for name in names_if_open(directory):
+            path = os.path.join(directory, name)
+            is_entered = is_top and is_number(name) and is_directory(path)
+            if is_spool_name(name) and not is_entered:
+                yield path
+
+
 class ScannedDirectory:
     """Keeps the scanned directory clean of what uWSGI's loop would delete or trip over."""
 
@@ -162,14 +173,10 @@ class ScannedDirectory:
         return news
 
     def _files(self) -> Iterator[str]:
-        for directory in scanned_directories(self._spool):
-            is_top = directory == self._spool.directory
-            for name in names_if_open(directory):
-                path = os.path.join(directory, name)
-                if not is_spool_name(name) or (is_top and is_number(name) and is_directory(path)):
-                    continue
-                if not ((is_bell(name) or is_guard(name)) and _is_whole_bell(path)):
-                    yield path
+        for path in scanned_files(self._spool):
+            name = os.path.basename(path)
+            if not ((is_bell(name) or is_guard(name)) and _is_whole_bell(path)):
+                yield path
 
     def _look_at(self, path: str, due: float) -> bool:
         """Move a file that is ours or nobody's; tell whether it stays and need not be seen again."""

@@ -1,6 +1,7 @@
 """The admin's pages of the queue in a real browser."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,51 @@ def test_list_follows_the_queue_and_keeps_what_is_selected(open_admin, failed, o
     selected = page.locator(".action-select:checked")
     expect(selected).to_have_count(1)
     expect(selected).to_be_focused()
-    expect(page.get_by_role("status")).to_have_text("The list has changed.")
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^\d+ tasks$"))
     assert page.evaluate("window.notReloaded")
+
+
+@pytest.mark.parametrize("path", [f"{LIST}?state=failed", f"{LIST}overview/"])
+def test_page_follows_only_while_it_is_seen_and_wanted(open_admin, path):
+    page = open_admin(path)
+    page.clock.install()
+    page.reload()
+    looks = []
+    page.on("request", lambda request: looks.append(request.url))
+
+    def looks_within_a_minute():
+        looks.clear()
+        for _ in range(6):
+            page.clock.run_for(10_000)
+            page.evaluate("fetch('/admin/jsi18n/')")  # what was asked before it has been answered
+        return sum(url.endswith(path) for url in looks)
+
+    assert looks_within_a_minute()
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    assert not looks_within_a_minute()
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: false})")
+    with page.expect_request(f"**{path}"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("button", name="Stop following").click()
+    assert not looks_within_a_minute()
+    page.get_by_role("button", name="Follow again").click()
+    assert looks_within_a_minute()
+
+
+def test_overview_keeps_focus_and_scroll_while_it_follows(open_admin, open_page):
+    page = open_admin(f"{LIST}overview/", viewport={"width": 390, "height": 400})
+    button = page.get_by_role("button", name="Pause", exact=True).last
+    button.focus()
+    assert page.evaluate("scrollY") > 0
+    place = button.bounding_box()["y"]
+    failed = page.get_by_role("row", name="Failed").first
+    before = failed.text_content()
+    other = open_page("/queue/")
+    other.get_by_role("button", name="Fail on purpose").click()
+    expect(failed).not_to_have_text(before, timeout=20_000)
+    expect(button).to_be_focused()
+    assert button.bounding_box()["y"] == pytest.approx(place, abs=2)
+    expect(page.get_by_role("status")).to_contain_text("failed")
 
 
 def test_selected_task_is_discarded_after_a_question(open_admin, failed):

@@ -1,9 +1,11 @@
 """Tasks of uwsgidecorators and of a third library go on beside ours, whichever is imported first."""
 
+import json
 import time
 
 import pytest
 
+from .server import wait_until
 from .setups import BARE, Setup
 
 _OURS, _THEIRS = ("--import", "django_spooler.worker"), ("--import", "shop.legacy")
@@ -137,3 +139,21 @@ def test_files_that_are_nobodys_are_left_alone(launch):
     assert {other: (server.spool / other).read_bytes() for other in others} == others
     assert (server.spool / "lost+found").is_dir()
     assert not list((server.spool / "django" / "failed").iterdir())
+
+
+def test_their_tasks_are_listed_while_they_wait_and_run(server, name):
+    gate = server.site.close_gate(f"gate-{name}")
+    server.call("shop.legacy.send", "legacy_gated", value=gate)
+    server.site.wait_for("legacy_gated", value=gate)
+    (running,) = listed(server, "legacy_gated")
+    assert running["library"] == "uwsgidecorators"
+    assert running["process"] in server.spoolers
+    server.site.open_gate(gate)
+    wait_until(lambda: not listed(server, "legacy_gated"), "it is done")
+    assert len(server.site.events("legacy_gated", value=gate)) == 1
+
+
+def listed(server, function):
+    """Return what is told of the files for a function of another library."""
+    arguments = ("--state", "other", "--task", function, "--json")
+    return json.loads(server.site.manage("spooler", "list", *arguments))

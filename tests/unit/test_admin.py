@@ -1,6 +1,7 @@
 """The admin's pages of the queue: what they show, to whom, and what they do."""
 
 import gettext
+import pickle
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,9 @@ from django_spooler.admin import actions, register
 from django_spooler.envelope import read
 from django_spooler.exceptions import SpoolUnavailable
 from django_spooler.models import Task
+from django_spooler.spool import listing, packet
 from django_spooler.spool.directory import Spool
+from django_spooler.spool.names import PREFIX
 from django_spooler.spool.place import Place
 
 from . import tasks_for_tests as tasks
@@ -292,6 +295,55 @@ def test_hostile_content_is_shown_as_text(log_in_with, spool):
         shown = client.get(LIST + page).content.decode()
         assert "<script>alert" not in shown
         assert "&lt;script&gt;alert" in shown
+
+
+def test_tasks_of_other_libraries_are_shown_and_not_touched(log_in_with, spool):
+    theirs = {
+        "decorated": {b"ud_spool_func": b"send_letter", b"args": pickle.dumps(Trap())},
+        "of_tasks": {b"function_name": HOSTILE.encode(), b"args": pickle.dumps(Trap())},
+        "unknown": {b"what": HOSTILE.encode()},
+    }
+    for name, variables in theirs.items():
+        put_foreign(spool, name, packet.encode(variables))
+    put_foreign(spool, "damaged", HOSTILE.encode())
+    client = log_in_with("all")
+    assert "Other libraries" in client.get(LIST).content.decode()
+    shown = client.get(f"{LIST}?state=other").content.decode()
+    for text in ("send_letter", "uwsgidecorators", "uwsgi_tasks", "Another library’s task"):
+        assert text in shown
+    assert "action-select" not in shown
+    assert "send_letter" in client.get(f"{LIST}?state=other&q=uwsgidecorators").content.decode()
+    for name in (*theirs, "damaged"):
+        detail = client.get(f"{LIST}{PREFIX}{name}/change/").content.decode()
+        assert "The file begins with" in detail
+        assert "<script>alert" not in shown + detail
+        assert 'class="spooler-actions"' not in detail
+        for action in ("discard_selected", "retry_selected", "run_now_selected"):
+            post(client, action, f"{PREFIX}{name}")
+    assert len(list(listing.files(spool, listing.OTHER))) == 4
+    assert not unpickled
+
+
+class Trap:
+    """Tells when it is unpickled."""
+
+    def __reduce__(self):
+        return unpickled.append, (True,)
+
+
+unpickled: list[bool] = []
+
+
+def put_foreign(spool, name, content):
+    (Path(spool.directory) / f"{PREFIX}{name}").write_bytes(content)
+
+
+def test_task_that_came_through_a_socket_is_shown_before_it_is_taken_in(log_in_with, spool):
+    tasks.add.enqueue("parcel")
+    (entry,) = overview.entries(spool, "ready")
+    put_foreign(spool, "ours", Path(entry.file).read_bytes())
+    shown = log_in_with("all").get(f"{LIST}?state=other").content.decode()
+    assert tasks.add.module_path in shown and "parcel" in shown
 
 
 def test_detail_answers_why_a_task_waits(log_in_with, spool):

@@ -15,7 +15,7 @@ from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
 from ...spool.directory import Spool
-from ...spool.listing import STATES, TaskFile
+from ...spool.listing import OTHER, STATES, TaskFile
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
     def _add_list(self, commands: Any) -> None:
         listed = self._add(commands, "list", "the tasks of a state", json=True)
-        listed.add_argument("--state", choices=(*STATES, "all"), default="all")
+        listed.add_argument("--state", choices=(*STATES, OTHER, "all"), default="all")
         listed.add_argument("--queue", help="only of this one")
         listed.add_argument("--task", help="only of this dotted path")
         listed.add_argument("--limit", type=int, help="so many at most")

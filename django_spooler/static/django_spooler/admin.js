@@ -8,7 +8,6 @@
   let isBusy = false;
 
   function replace(old, fresh) {
-    if (!fresh) return false;
     const chosen = new Set([...old.querySelectorAll("input:checked")].map((box) => box.id));
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
     const scrolled = old.querySelector(".results")?.scrollLeft ?? 0;
@@ -17,7 +16,11 @@
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     const results = old.querySelector(".results");
     if (results) results.scrollLeft = scrolled;
-    return true;
+    // What changes at every look would be read out at every look: only this summary is.
+    if (fresh.dataset.said !== old.dataset.said) {
+      said.textContent = fresh.dataset.said;
+      old.dataset.said = fresh.dataset.said;
+    }
   }
 
   async function follow() {
@@ -27,14 +30,10 @@
       const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" } });
       if (!answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      let isChanged = false;
       for (const old of document.querySelectorAll("[data-live]")) {
         const fresh = page.getElementById(old.id);
-        if (follows && fresh && fresh.textContent !== old.textContent) {
-          isChanged = replace(old, fresh) || isChanged;
-        }
+        if (follows && fresh && fresh.textContent !== old.textContent) replace(old, fresh);
       }
-      if (isChanged && said) said.textContent = said.dataset.updated;
     } catch {
       // The site is away for a moment: the next look may find it back.
     } finally {

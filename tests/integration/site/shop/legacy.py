@@ -3,7 +3,7 @@
 import pickle
 
 import uwsgi
-from mysite.events import record
+from mysite.events import record, wait_at
 from uwsgidecorators import spool, spoolforever, spoolraw
 
 
@@ -15,6 +15,12 @@ def legacy_spool(variables):
 @spool(pass_arguments=True)
 def legacy_arguments(*args, **kwargs):
     record("legacy_arguments", args=args, kwargs=kwargs)
+
+
+@spool
+def legacy_gated(variables):
+    record("legacy_gated", value=variables["value"])
+    wait_at(variables["value"])
 
 
 @spoolraw
