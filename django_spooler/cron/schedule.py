@@ -130,16 +130,29 @@ def crontab(expression: str, zone: str | tzinfo) -> Crontab:
         raise InvalidCronJob(
             f"time zone {zone!r} is not known here: {error}. Use a name as in 'Asia/Shanghai'"
         ) from error
+    problem = _problem(expression)
+    if problem is not None and _problem(_every_month(expression)) is not None:
+        raise InvalidCronJob(
+            f"{expression!r} is no crontab expression: {problem}. It has five fields (minute, hour,"
+            " day of the month, month, day of the week), as in '*/5 * * * *'"
+        ) from problem
+    if problem is not None or next(schedule.after(_EPOCH), None) is None:
+        raise InvalidCronJob(f"{expression!r} never comes true: no such month has such a day")
+    return schedule
+
+
+def _problem(expression: str) -> CronSimError | None:
     try:
         CronSim(expression, _EPOCH)
     except CronSimError as error:
-        raise InvalidCronJob(
-            f"{expression!r} is no crontab expression: {error}. It has five fields (minute, hour,"
-            " day of the month, month, day of the week), as in '*/5 * * * *'"
-        ) from error
-    if next(schedule.after(_EPOCH), None) is None:
-        raise InvalidCronJob(f"{expression!r} never comes true")
-    return schedule
+        return error
+    return None
+
+
+def _every_month(expression: str) -> str:
+    fields = expression.split()
+    fields[-2:-1] = ["*"]
+    return " ".join(fields)
 
 
 def interval(every: timedelta) -> Interval:
