@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from .. import browse, operations, overview
+from .. import browse, diagnosis, operations, overview
 from ..backends import served_directories
 from ..browse import COUNTED, Group, Page, Query, capped
 from ..compat import AnyTask
@@ -322,7 +322,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 overview.status(spool, queues[spool.directory], most=COUNTED) for spool in _spools()
             ],
             most=COUNTED,
-            no_process=overview.NO_PROCESS,
+            problems=diagnosis.problems(),
             may_pause=self._may(request, "pause_queue"),
         )
 

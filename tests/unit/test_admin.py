@@ -364,6 +364,17 @@ def test_unknown_id_is_not_found(log_in_with, spool):
     assert log_in_with("view_task").get(f"{LIST}nowhere/change/").status_code == 404
 
 
+def test_overview_tells_what_is_wrong_and_the_remedy(log_in_with, spool):
+    client = log_in_with("view_task")
+    shown = client.get(f"{LIST}overview/").content.decode()
+    assert f"No process serves {spool.directory}." in shown
+    assert "spooler-import = django_spooler.worker" in shown
+    tasks.add.enqueue(1)
+    spool.pause("default")
+    shown = client.get(f"{LIST}overview/").content.decode()
+    assert "manage.py spooler resume" in shown
+
+
 # By hand
 
 
