@@ -21,6 +21,7 @@ from .message import Message
 from .perform import Outcome, clean_context, perform
 from .result import SpoolerResult
 from .settle import announce_set_aside, set_aside, settle
+from .spool.counts import NO_TASK, Counts
 from .spool.directory import Spool
 from .spool.files import read_settled
 from .spool.names import TaskName
@@ -32,9 +33,10 @@ from .timelimit import kill_after
 class Consumer:
     """Runs claimed files and settles them, for one process."""
 
-    def __init__(self, spool: Spool, worker_id: str, trace: IO[Any]) -> None:
+    def __init__(self, spool: Spool, worker_id: str, trace: IO[Any], counts: Counts) -> None:
         """Errors of the process's own end go to ``trace``, an open file."""
         self._spool = spool
+        self._counts = counts
         self._worker_id = worker_id
         self._trace = trace
         self._pid = os.getpid()
@@ -53,21 +55,31 @@ class Consumer:
                 claimed.path, partial(read, signed=signatures_required())
             )
         except UnreadableTask as error:
-            set_aside(self._spool, claimed, error)
+            self._set_aside(claimed, error)
             return
         try:
             _check_place(message, claimed.place)
             call = find_call(message, attempts, self._find_task)
         except UnreadableTask as error:
-            set_aside(self._spool, claimed, error, message)
+            self._set_aside(claimed, error, message)
             return
         if message.run_after is not None and message.run_after > time.time():
             # It was moved here by hand, or the clock was set back.
             self._spool.schedule(claimed.path, claimed.task_name, claimed.place, message.run_after)
             return
         result = call.new_result(claimed.task_name.attempts)
+        self._counts.start(message.task, claimed.waited)
+        begun = time.monotonic()
         outcome = self._perform(call, result)
+        ran = time.monotonic() - begun
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
+        self._counts.end(message.task, outcome.ended, ran)
+
+    def _set_aside(
+        self, claimed: Claimed, error: UnreadableTask, message: Message | None = None
+    ) -> None:
+        set_aside(self._spool, claimed, error, message)
+        self._counts.end(NO_TASK, "failed")
 
     def _perform(self, call: Call, result: SpoolerResult) -> Outcome:
         terms = call.terms

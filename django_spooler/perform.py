@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from traceback import format_exception
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 from django.utils import timezone, translation
@@ -40,10 +40,14 @@ JITTER = 0.25
 class Done:
     """The task succeeded."""
 
+    ended: ClassVar[str] = "succeeded"
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """A ``spooler_forever`` task succeeded and runs again."""
+
+    ended: ClassVar[str] = "succeeded"
 
     delay: float
     """Seconds."""
@@ -52,6 +56,8 @@ class Repeat:
 @dataclass(frozen=True, slots=True)
 class Again:
     """The task failed, or asked for it, and gets another try."""
+
+    ended: ClassVar[str] = "retried"
 
     error: BaseException
     delay: float
@@ -62,12 +68,16 @@ class Again:
 class Discarded:
     """The task raised one of its ``discard_on``: over, and nothing is kept."""
 
+    ended: ClassVar[str] = "discarded"
+
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The task failed for good."""
+
+    ended: ClassVar[str] = "failed"
 
     error: BaseException
     reason: str

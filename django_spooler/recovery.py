@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from .settle import settle_killed
+from .spool.counts import Counts
 from .spool.directory import ASTRAY, Spool
 from .spool.files import is_stray, names_if_open, names_in
 from .spool.place import parse_claimed_name
@@ -44,6 +45,9 @@ class Recovery:
     """Looks after the dead of one spool, for one supervisor."""
 
     spool: Spool
+    supervisor: str | None = None
+    """The name of its supervisor's card; without one nothing is counted."""
+    _counts: Counts | None = None
     _seen_dead: dict[str, float] = field(default_factory=dict)
 
     def sweep(self) -> None:
@@ -79,18 +83,28 @@ class Recovery:
             for claimed in left:
                 try:
                     if death is not None:
-                        settle_killed(self.spool, claimed, death, words.stack, worker)
+                        settle_killed(
+                            self.spool, claimed, death, words.stack, worker, self._counts_of_ours()
+                        )
                     else:
                         self._put_back(claimed, words, worker)
                 except FileNotFoundError:
                     pass
                 except PermissionError as error:  # a foreign directory: others' files go on
                     logger.error("%r cannot be put back: %s", claimed.path, error.strerror)
+            if self._counts is not None:
+                self._counts.close()
             if ours:
                 forget_words(self.spool, name)
                 forget(self.spool, name)
         self._seen_dead.pop(name, None)
         return len(left)
+
+    def _counts_of_ours(self) -> Counts | None:
+        """Return what counts the deaths; most supervisors see none, and keep no file."""
+        if self._counts is None and self.supervisor is not None:
+            self._counts = Counts(self.spool, self.supervisor)
+        return self._counts
 
     def _death(self, card: Card, generations: set[str]) -> str | None:
         """Return how a runner died whose parent is dead too, None for a stop or reload.
@@ -111,7 +125,7 @@ class Recovery:
             name = replace(name, cuts=name.cuts + 1)
         if name.cuts > MAX_CUTS:
             death = f"its server died {name.cuts} times while it ran"
-            settle_killed(self.spool, claimed, death, words.stack, worker)
+            settle_killed(self.spool, claimed, death, words.stack, worker, self._counts_of_ours())
         else:
             self.spool.make_ready(claimed.path, name, claimed.place)
 

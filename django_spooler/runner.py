@@ -21,6 +21,7 @@ from .orphans import signal_on_death_of_parent
 from .outbox import publish_forgotten
 from .recovery import claimed_by
 from .settle import settle_trouble
+from .spool.counts import Counts
 from .spool.directory import Spool
 from .spool.files import StillWritten
 from .spool.process import Card, HeldCard
@@ -86,7 +87,8 @@ class Runner:
         self._queue = ReadyQueue(spool, self._watcher, self._card.running, queues, spared)
         self._schedule = Schedule(spool, self._watcher)
         self._last_words = open_for_last_words(spool, card.name)
-        self._consumer = Consumer(spool, card.worker_id, self._last_words)
+        self._counts = Counts(spool, card.name)
+        self._consumer = Consumer(spool, card.worker_id, self._last_words, self._counts)
         self._wake_reader, self._wake_writer = socket.socketpair()
 
     def run(self, *, until_empty: bool = False) -> None:
@@ -160,12 +162,14 @@ class Runner:
 
     def _leave(self) -> None:
         """Give the card back; nothing claimed is left."""
+        self._counts.close()
         forget_words(self._spool, self._card.card.name)
         self._card.leave()
 
     # Waiting
 
     def _wait(self) -> None:
+        self._counts.save()
         seconds = _TICK
         due = self._schedule.next_due()
         if due is not None:

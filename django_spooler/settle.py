@@ -18,6 +18,7 @@ from .message import Attempt, Message, encode_attempt, shortened
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
 from .result import SpoolerResult
 from .signals import task_failed
+from .spool.counts import Counts
 from .spool.directory import Spool
 from .spool.files import is_gone
 from .spool.names import TaskName, printable
@@ -108,7 +109,9 @@ def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = No
     task_failed.send_robust(Spool, task_result=None, exception=error, reason=reason)
 
 
-def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker: str) -> None:
+def settle_killed(
+    spool: Spool, claimed: Claimed, death: str, stack: str, worker: str, counts: Counts | None
+) -> None:
     """Count an attempt for a task whose process died, and try it again later or set it aside.
 
     ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
@@ -138,6 +141,8 @@ def settle_killed(spool: Spool, claimed: Claimed, death: str, stack: str, worker
     if not any(attempt.is_same(noted) for noted in call.attempts):  # else the move failed before
         _note_attempt(claimed.path, attempt)
     _move(spool, claimed, call, result, outcome)
+    if counts is not None:
+        counts.end(call.message.task, outcome.ended)
     logger.error(
         "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
     )

@@ -98,7 +98,7 @@ class Supervisor:
         self._until_empty = until_empty
         self._home = home or os.getcwd()
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
-        self._recovery = Recovery(spool)
+        self._recovery = Recovery(spool, self._card.card.name)
         self._duty = duty_of(spool, options) if queues is None and not until_empty else None
         self._children: list[_Child] = []
         self._dead: dict[str, str | None] = {}

@@ -9,6 +9,7 @@
     <directory>/django/failed/<id>/                      set aside, with the reason beside it
     <directory>/django/paused/<queue>                    a mark: nothing of the queue is claimed
     <directory>/django/processes/<process>               a locked card per living process
+    <directory>/django/counts/<process>                  what it has counted, for charts and metrics
     <directory>/django/tmp/                              files not yet whole
 
 Nothing else in the package renames, links or unlinks a task's file. In a process that uWSGI's
@@ -61,7 +62,7 @@ _durable: set[tuple[str, int]] = set()
 
 _DURABLE_MAX = 1000
 
-_STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "tmp")
+_STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
 
 
 class Spool:

@@ -46,6 +46,12 @@ class Claimed:
         """The name, taken apart."""
         return TaskName.parse(self.name)
 
+    @property
+    def waited(self) -> float:
+        """The seconds since it became ready, 0 where its name does not tell."""
+        ready_at = order(self.name)[0]
+        return max(0.0, time.time() - ready_at / 1e6) if ready_at else 0.0
+
 
 @dataclass(slots=True)
 class _Level:

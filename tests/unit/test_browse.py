@@ -15,6 +15,7 @@ from django_spooler.browse import Query
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import SpoolerError
 from django_spooler.spool import listing
+from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
@@ -42,7 +43,7 @@ def run_all(spool):
     """Run what is ready, once, as a spooler's process does."""
     for entry in list(overview.entries(spool, "ready")):
         place = Place.of(entry.queue, entry.priority)
-        Consumer(spool, "me", io.BytesIO()).consume(
+        Consumer(spool, "me", io.BytesIO(), Counts(spool, "me")).consume(
             Claimed(entry.file, os.path.basename(entry.file), place)
         )
 

@@ -12,6 +12,7 @@ from django_spooler import message, overview
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import NewerTask, UntrustedTask
 from django_spooler.executors.base import MARK
+from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.packet import encode
 from django_spooler.spool.place import Place
@@ -67,7 +68,7 @@ def consume(spool, line, *, place=PLACE, name="name"):
     path = spool.path("running", "me", "file")
     with open(path, "wb") as file:
         file.write(encode(MARK, line))
-    Consumer(spool, "me", io.BytesIO()).consume(Claimed(path, name, place))
+    Consumer(spool, "me", io.BytesIO(), Counts(spool, "me")).consume(Claimed(path, name, place))
     return next(overview.entries(spool, "failed"), None)
 
 
@@ -203,6 +204,8 @@ def test_task_of_a_newer_version_waits_in_failed_until_this_one_reads_it(spool, 
     (ready,) = overview.entries(spool, "ready")
     path = spool.path("running", "me", "file")
     os.rename(ready.file, path)
-    Consumer(spool, "me", io.BytesIO()).consume(Claimed(path, os.path.basename(ready.file), PLACE))
+    Consumer(spool, "me", io.BytesIO(), Counts(spool, "me")).consume(
+        Claimed(path, os.path.basename(ready.file), PLACE)
+    )
     assert tasks.calls == [(1, 2)]
     assert not list(overview.entries(spool, "failed"))
