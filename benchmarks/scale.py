@@ -191,14 +191,14 @@ print(time.process_time() * 1000, private_memory())
 """
 
 _MORE = """
-import benchmarks.peers.spooler, django_spooler.supervisor
+import benchmarks.peers.spooler
 from django.tasks import task_backends
 task_backends["default"].spooler_options
 """
 
 
 def imported(scale: Scale) -> dict[str, float]:
-    """What a process of a site takes more to load with this project: time and memory of its own."""
+    """What a web worker takes more to load with this project: time and memory of its own."""
     milliseconds, megabytes = [], []
     for _ in range(9):
         with_it, without = _start(scale, "spooler", _MORE), _start(scale, "base", "")

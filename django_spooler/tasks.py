@@ -193,6 +193,7 @@ def _exceptions_problem(value: object) -> str | None:
 # The registry: the only way from a name in a message to a function.
 
 _registry: dict[str, AnyTask] = {}
+_at_first_use: list[Callable[[], None]] = []
 
 
 def register(task: AnyTask) -> None:
@@ -210,13 +211,30 @@ def register(task: AnyTask) -> None:
         _registry[task.module_path] = task
 
 
+def register_at_first_use(register_them: Callable[[], None]) -> None:
+    """Have tasks registered when somebody looks for one: what only enqueues is spared their cost.
+
+    Threads may call ``register_them`` at the same time.
+    """
+    _at_first_use.append(register_them)
+
+
+def load_tasks() -> None:
+    """Register what is left to the first use; before a fork its memory is shared."""
+    for register_them in _at_first_use:
+        register_them()
+    _at_first_use.clear()
+
+
 def find_task(name: str) -> AnyTask | None:
     """Return the registered task of this dotted path, None if there is none."""
+    load_tasks()
     return _registry.get(name)
 
 
 def task_names() -> list[str]:
     """Return the dotted paths of all registered tasks."""
+    load_tasks()
     return sorted(_registry)
 
 

@@ -13,6 +13,7 @@ from . import executors
 from .backends import process_options
 from .spool.directory import Spool
 from .supervisor import Supervisor
+from .tasks import load_tasks
 
 logger = logging.getLogger("django_spooler")
 
@@ -33,6 +34,7 @@ def work(
     the next start. Raise SpoolUnavailable where a directory cannot be used.
     """
     executors.serve_from_here()
+    load_tasks()
     generation = f"{socket.gethostname()}:work:{os.getpid()}:{time.time()}"
     supervisors = [
         Supervisor(

@@ -44,7 +44,7 @@ from .spool.scanned import (
 )
 from .spool.watch import new_watcher
 from .supervisor import Supervisor
-from .tasks import SPOOL_RETRY
+from .tasks import SPOOL_RETRY, load_tasks
 
 logger = logging.getLogger("django_spooler")
 
@@ -328,6 +328,7 @@ def _install() -> None:
     if not uwsgi.worker_id() and not uwsgi.i_am_the_spooler():
         _obey_signals_during_the_start(uwsgi)
     set_up_site(uwsgi)
+    load_tasks()
     _warn_of_lazy_apps(uwsgi)
     Worker(uwsgi, process_options()).install()
 

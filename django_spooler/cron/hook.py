@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.apps import apps
 from django_cron.core import CronJobManager
 
 from .lock import is_chosen
@@ -14,13 +13,12 @@ def install() -> None:
     Django takes a command from the first app that has it. So that the order of INSTALLED_APPS does
     not matter, ours stands in django-cron's module too.
     """
+    from django_cron.management.commands import runcrons as theirs
+
+    from ..management.commands import runcrons as ours
+
     CronJobManager.__new__ = _new_manager
-    if apps.is_installed("django_cron"):
-        from django_cron.management.commands import runcrons as theirs
-
-        from ..management.commands import runcrons as ours
-
-        theirs.Command = ours.Command
+    theirs.Command = ours.Command
 
 
 def _new_manager(kind: type, *args: Any, **kwargs: Any) -> Any:

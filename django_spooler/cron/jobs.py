@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
 from django.conf import settings
-from django.utils.module_loading import autodiscover_modules
 
 from ..compat import Task
 from ..conf import (
@@ -197,11 +196,6 @@ def note_problem(job: PeriodicJob, finding: str) -> None:
     """Take a job out again that turned out to be none, for the system checks to tell."""
     _registry.pop(job.name, None)
     _problems.append(Problem(job.place, finding))
-
-
-def discover() -> None:
-    """Import every app's ``crons`` module."""
-    autodiscover_modules("crons")
 
 
 def near_names(name: str) -> list[str]:

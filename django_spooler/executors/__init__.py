@@ -10,7 +10,6 @@ from ..conf import Options, default_directory
 from ..exceptions import NoSpooler
 from .base import Executor, Job
 from .file import FileExecutor
-from .inline import InlineExecutor
 from .remote import RemoteExecutor
 from .uwsgi import UwsgiExecutor, uwsgi_module
 
@@ -41,6 +40,8 @@ def choose(options: Options, queue: str) -> Executor:
     if _serving or options.OUTSIDE_UWSGI == "spool":
         return _outside_uwsgi(options, queue)
     if options.OUTSIDE_UWSGI == "inline":
+        from .inline import InlineExecutor  # what runs tasks is not loaded where none is run
+
         return InlineExecutor()
     raise NoSpooler(
         f"A task for queue {queue!r} was enqueued outside uWSGI, and OPTIONS['OUTSIDE_UWSGI'] is"
