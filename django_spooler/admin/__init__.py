@@ -1,4 +1,4 @@
-"""The queue in Django's admin: a skin over ``browse``, ``overview`` and ``operations``."""
+"""The queue in Django's admin: a skin over ``browse``, ``overview``, ``operations`` and ``cron``."""
 
 from contextlib import suppress
 
@@ -8,8 +8,11 @@ from django.utils.module_loading import import_string
 from ..backends import process_options
 from ..conf import Options
 from ..exceptions import InvalidOptions
-from ..models import Task
+from ..models import CronJob, CronRun, Task
+from .crons import CronJobAdmin, CronRunAdmin
 from .tasks import TaskAdmin
+
+PAGES = {Task: TaskAdmin, CronJob: CronJobAdmin, CronRun: CronRunAdmin}
 
 
 def register() -> None:
@@ -19,7 +22,8 @@ def register() -> None:
         options = process_options()
     site = import_string(options.ADMIN_SITE) if options.ADMIN_SITE else admin.site
     base = import_string(options.ADMIN_BASE) if options.ADMIN_BASE else admin.ModelAdmin
-    site.register(Task, type("TaskAdmin", (TaskAdmin, base), {}))
+    for model, pages in PAGES.items():
+        site.register(model, type(pages.__name__, (pages, base), {}))
 
 
 register()

@@ -1,21 +1,19 @@
 """The pages: a list with actions, one task in full, failures in groups, and an overview."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
+from django.contrib import messages
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -33,6 +31,7 @@ from ..spool.listing import OTHER, STATES, TaskFile
 from ..tasks import find_task, task_names
 from . import actions
 from .actions import ACTIONS, Action, Round
+from .base import SpoolerAdmin, may
 from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
 
@@ -57,8 +56,10 @@ AGES = {
 """What each is called, newer and older than how many seconds."""
 
 
-class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TaskAdmin(SpoolerAdmin):
     """Shows and steers the tasks in the spool directories; there is no table behind it."""
+
+    view_permission = "view_task"
 
     def get_urls(self) -> list[URLPattern]:
         """Add the pages of ours."""
@@ -71,31 +72,6 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             *super().get_urls(),
         ]
 
-    # Who may do what
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Tell that no row can be added: a task is enqueued."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell that no row can be changed."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell that no row can be deleted: a task is discarded."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell whether the user may see tasks."""
-        return self._may(request, "view_task")
-
-    def _may(self, request: HttpRequest, permission: str) -> bool:
-        return bool(request.user.has_perm(f"django_spooler.{permission}"))
-
-    def _require(self, request: HttpRequest, *permissions: str) -> None:
-        if not all(self._may(request, name) for name in ("view_task", *permissions)):
-            raise PermissionDenied
-
     # The list
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
@@ -104,7 +80,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the tasks that match, and do what was posted."""
-        self._require(request)
+        self.require(request)
         if request.method == "POST":
             return self._act(request)
         query = _query(request.GET)
@@ -113,11 +89,11 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         actions = {
             name: action.label
             for name, action in ACTIONS.items()
-            if self._may(request, action.permission) and set(action.states) & set(query.states)
+            if may(request, action.permission) and set(action.states) & set(query.states)
         }
-        return self._page(
+        return self.page(
             request,
-            "change_list",
+            "task/change_list",
             _("Tasks"),
             page=page,
             query=query,
@@ -136,7 +112,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if action is None:
             messages.warning(request, _("No action selected."))
             return HttpResponseRedirect(request.get_full_path())
-        self._require(request, action.permission)
+        self.require(request, action.permission)
         across = request.POST.get("select_across") == "1"
         chosen = request.POST.getlist("_selected_action")
         if not chosen and not across:
@@ -160,9 +136,9 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             shown = [entry for _, _, entry in _find_all(chosen[:SHOWN])]
             total, is_exact = len(chosen), True
         form.initial = {"until": time.time(), "total": total if is_exact else None}
-        return self._page(
+        return self.page(
             request,
-            "confirm",
+            "task/confirm",
             _("Are you sure?"),
             form=form,
             action=action,
@@ -213,9 +189,9 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         """Show how far it got, and ask for the next round."""
         form.data = {**form.cleaned_data, "count": count}
-        return self._page(
+        return self.page(
             request,
-            "progress",
+            "task/progress",
             action.label,
             form=form,
             name=request.POST["action"],
@@ -236,23 +212,7 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "query": request.GET.urlencode() or "*",
             }
             lines = [("", line)]
-        self._write_log(request, action.flag, action.told(form.terms), lines)
-
-    def _write_log(
-        self, request: HttpRequest, flag: int, text: Any, lines: Iterable[tuple[str, str]]
-    ) -> None:
-        kind = ContentType.objects.get_for_model(Task, for_concrete_model=False)
-        LogEntry.objects.bulk_create(
-            LogEntry(
-                user_id=request.user.pk,  # type: ignore[misc]
-                content_type=kind,
-                object_id=identifier,
-                object_repr=line[:200],
-                action_flag=flag,
-                change_message=str(text),
-            )
-            for identifier, line in lines
-        )
+        self.write_log(request, action.flag, action.told(form.terms), lines)
 
     # One task
 
@@ -264,16 +224,16 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show everything about one task."""
-        self._require(request)
+        self.require(request)
         if request.method == "POST":
             raise PermissionDenied
         found = _find(object_id)
         if found is None:
             raise Http404(_("No task has the id %(id)s.") % {"id": object_id})
         spool, file, entry = found
-        return self._page(
+        return self.page(
             request,
-            "change_form",
+            "task/change_form",
             entry.task
             or (_("Unreadable task") if entry.library is None else _("Another library’s task")),
             entry=entry,
@@ -283,56 +243,56 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             actions={
                 name: action.verb
                 for name, action in ACTIONS.items()
-                if entry.state in action.states and self._may(request, action.permission)
+                if entry.state in action.states and may(request, action.permission)
             },
         )
 
     def _change_link(self, request: HttpRequest, entry: Entry) -> str | None:
-        may = self._may(request, "retry_changed_task")
-        if not may or entry.state != "failed" or find_task(entry.task or "") is None:
+        is_known = find_task(entry.task or "") is not None
+        if entry.state != "failed" or not is_known or not may(request, "retry_changed_task"):
             return None
         asked = urlencode({"task": entry.task, "from": entry.id})
-        return f"{self._address('enqueue')}?{asked}"
+        return f"{self.address('enqueue')}?{asked}"
 
     # All of it
 
     def failures_view(self, request: HttpRequest) -> HttpResponse:
         """Show the failed tasks, grouped by task and class of error."""
-        self._require(request)
+        self.require(request)
         groups, read = browse.failures(_spools())
-        return self._page(
+        return self.page(
             request,
-            "failures",
+            "task/failures",
             _("Failures"),
             groups=[(group, self._group_link(group)) for group in groups],
             read=read,
-            may_retry=self._may(request, "retry_task"),
-            may_discard=self._may(request, "discard_task"),
+            may_retry=may(request, "retry_task"),
+            may_discard=may(request, "discard_task"),
         )
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show each spool directory in figures, with its processes and what is wrong."""
-        self._require(request)
+        self.require(request)
         queues = served_directories()
-        return self._page(
+        return self.page(
             request,
-            "overview",
+            "task/overview",
             _("Overview"),
             directories=[
                 overview.status(spool, queues[spool.directory], most=COUNTED) for spool in _spools()
             ],
             most=COUNTED,
             problems=diagnosis.problems(),
-            may_pause=self._may(request, "pause_queue"),
+            may_pause=may(request, "pause_queue"),
         )
 
     def enqueue_view(self, request: HttpRequest) -> HttpResponse:
         """Enqueue a call by hand; with ``from``, instead of a failed one."""
         identifier = request.GET.get("from", "")
-        self._require(request, "retry_changed_task" if identifier else "enqueue_task")
+        self.require(request, "retry_changed_task" if identifier else "enqueue_task")
         task = find_task(request.GET.get("task", ""))
         if task is None:
-            return self._page(request, "enqueue", _("Enqueue"), names=task_names())
+            return self.page(request, "task/enqueue", _("Enqueue"), names=task_names())
         call = operations.failed_call(_spools(), identifier, task.module_path)
         if identifier and call is None:
             raise Http404(_("No task has the id %(id)s.") % {"id": identifier})
@@ -345,10 +305,10 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             else:
                 if identifier:  # behind the new one's file, which waits for the commit too
                     transaction.on_commit(partial(_discard, request, identifier))
-                return HttpResponseRedirect(f"{self._address('changelist')}?q={queued}")
-        return self._page(
+                return HttpResponseRedirect(f"{self.address('changelist')}?q={queued}")
+        return self.page(
             request,
-            "enqueue",
+            "task/enqueue",
             _("Enqueue"),
             form=form,
             name=task.module_path,
@@ -363,13 +323,13 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             run_after=None if delay is None else timezone.now() + timedelta(seconds=delay),
         )
         identifier: str = chosen.enqueue(*args, **kwargs).id
-        self._write_log(request, ADDITION, _("Enqueued."), [(identifier, identifier)])
+        self.write_log(request, ADDITION, _("Enqueued."), [(identifier, identifier)])
         messages.success(request, _("Enqueued %(id)s.") % {"id": identifier})
         return identifier
 
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause or resume one queue."""
-        self._require(request, "pause_queue")
+        self.require(request, "pause_queue")
         queue = request.POST.get("queue", "")
         if queue in {name for names in served_directories().values() for name in names}:
             resumes = bool(request.POST.get("resume"))
@@ -385,31 +345,12 @@ class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 messages.error(request, message)
             else:
                 messages.success(request, message)
-            self._write_log(request, CHANGE, message, [("", queue)])
-        return HttpResponseRedirect(self._address("overview"))
-
-    def _address(self, page: str) -> str:
-        return reverse(f"admin:django_spooler_task_{page}", current_app=self.admin_site.name)
+            self.write_log(request, CHANGE, message, [("", queue)])
+        return HttpResponseRedirect(self.address("overview"))
 
     def _group_link(self, group: Group) -> str:
         asked = {"state": "failed", "task": group.task or "", "error": group.error}
-        return f"{self._address('changelist')}?{urlencode(asked)}"
-
-    def _page(
-        self, request: HttpRequest, template: str, title: str, /, **context: Any
-    ) -> HttpResponse:
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/django_spooler/task/{template}.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "title": title,
-                "may_enqueue": self._may(request, "enqueue_task"),
-                **context,
-            },
-        )
+        return f"{self.address('changelist')}?{urlencode(asked)}"
 
 
 def _discard(request: HttpRequest, identifier: str) -> None:
