@@ -118,17 +118,19 @@ def _reschedule(job: PeriodicJob) -> None:
         row.update(schedule=job.in_words())
 
 
-def set_paused(job: PeriodicJob, paused: bool) -> bool:
+def set_paused(job: Job, paused: bool) -> bool:
     """Pause a job, or resume it from its next slot on; False if it was so already."""
     return patiently(lambda: _set_paused(job, paused))
 
 
-def _set_paused(job: PeriodicJob, paused: bool) -> bool:
+def _set_paused(job: Job, paused: bool) -> bool:
     with transaction.atomic(using=database()):
         row = lock([job])[job.name]
         if row.paused == paused:
             return False
-        slot = row.slot if paused else max(row.slot or EPOCH, latest(job.schedule, row.now))
+        slot = row.slot
+        if isinstance(job, PeriodicJob) and not paused:
+            slot = max(slot or EPOCH, latest(job.schedule, row.now))
         jobs().filter(name=job.name).update(paused=paused, slot=slot)
     return True
 

@@ -43,16 +43,20 @@ def claim(
     lease. ``dry_run`` changes nothing. Raise django.db.Error where the database is away.
     """
     while (decision := patiently(lambda: _decide(job, force, begin, dry_run))) is None:
-        patiently(lambda: _introduce(job))
+        introduce(job)
     if dry_run:
         return replace(decision.verdict, run=None)
     announce.died(job, decision.died)
     return decision.verdict
 
 
-def _introduce(job: ClassJob) -> None:
-    row = CronJob(name=job.name, schedule=job.in_words())
-    jobs().bulk_create([row], ignore_conflicts=True)
+def introduce(job: ClassJob) -> None:
+    """Make a job known to the database, and its schedule as the code has it now."""
+    words, rows = job.in_words(), jobs().filter(name=job.name)
+    if not rows.exists():
+        row = CronJob(name=job.name, schedule=words)
+        patiently(lambda: jobs().bulk_create([row], ignore_conflicts=True))
+    patiently(lambda: rows.exclude(schedule=words).update(schedule=words))
 
 
 def _decide(job: ClassJob, force: bool, begin: bool, dry_run: bool) -> "ClassDecision | None":

@@ -1,6 +1,5 @@
 """The decorator that makes a function a periodic job, and the registry of jobs."""
 
-import difflib
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -48,6 +47,8 @@ class Job(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def place(self) -> str: ...
     @property
     def overlap(self) -> str: ...
     @property
@@ -192,15 +193,10 @@ def problems() -> list[Problem]:
     return list(_problems)
 
 
-def note_problem(job: PeriodicJob, finding: str) -> None:
+def note_problem(job: Job, finding: str) -> None:
     """Take a job out again that turned out to be none, for the system checks to tell."""
     _registry.pop(job.name, None)
     _problems.append(Problem(job.place, finding))
-
-
-def near_names(name: str) -> list[str]:
-    """Return the names of jobs that may have been meant."""
-    return difflib.get_close_matches(name, _registry, n=3)
 
 
 def _register(job: PeriodicJob) -> None:

@@ -1,10 +1,11 @@
 """What an operator does with a periodic job: pause it, resume it, run it now."""
 
 from ..models import CronRun
-from . import claims, periodic
+from . import claims, manager, periodic
 from .jobs import PeriodicJob
 from .overview import require
 from .runner import Report, run_now
+from .site_jobs import AnyJob, claim_now, introduce
 
 
 def pause(name: str) -> bool:
@@ -28,7 +29,13 @@ def run_here(name: str) -> Report:
 
     The report has no run where the job runs already and must not overlap.
     """
-    return run_now(_introduced(name))
+    job = _introduced(name)
+    if isinstance(job, PeriodicJob):
+        return run_now(job)
+    run = claim_now(job)
+    if run is None:
+        return Report(job.name)
+    return Report(job.name, due=True, run=run, error=manager.run_claimed(job, run))
 
 
 def run_in_spooler(name: str) -> CronRun | None:
@@ -37,13 +44,13 @@ def run_in_spooler(name: str) -> CronRun | None:
     Raise UnknownCronJob, or EnqueueError where the spooler does not accept it.
     """
     job = _introduced(name)
-    run = claims.claim_now(job)
+    run = claim_now(job)
     if run is not None:
         periodic.hand_over(job, run)
     return run
 
 
-def _introduced(name: str) -> PeriodicJob:
+def _introduced(name: str) -> AnyJob:
     job = require(name)
-    claims.introduce([job])
+    introduce(job)
     return job

@@ -1,5 +1,6 @@
 """What the command line and the admin show of periodic jobs: how each stands, and what its runs were."""
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +13,11 @@ from ..exceptions import UnknownCronJob
 from ..models import CronJob, CronRun
 from . import announce
 from .claims import introduce, next_start
+from .class_schedule import Last
 from .clock import now
-from .jobs import PeriodicJob, all_jobs, find_job, near_names
-from .lease import ALIVE, database, jobs, runs
+from .jobs import PeriodicJob, all_jobs
+from .lease import ALIVE, Outcome, database, jobs, runs
+from .site_jobs import AnyJob, find_known, known_jobs
 
 _NEXT = 5
 """Times to come that are shown of each job."""
@@ -57,18 +60,17 @@ class JobState:
 
 def job_states() -> list[JobState]:
     """Return how each job stands that the code has now, in the order of the names."""
-    known = all_jobs()
-    introduce(known)
+    introduce(all_jobs())
     moment = now(database())
     rows = {row.name: row for row in jobs()}
     last = _last_runs()
-    return [_state_of(job, rows[job.name], last.get(job.name), moment) for job in known]
+    return [_state_of(job, rows.get(job.name), last.get(job.name), moment) for job in known_jobs()]
 
 
 def job_state(name: str) -> JobState:
     """Return how one job stands. Raise UnknownCronJob."""
-    require(name)
-    return next(state for state in job_states() if state.job == name)
+    job = require(name)
+    return next(state for state in job_states() if state.job == job.name)
 
 
 def history(job: str | None = None, limit: int | None = None) -> Iterator[Run]:
@@ -83,11 +85,11 @@ def require_known(name: str) -> None:
         require(name)
 
 
-def require(name: str) -> PeriodicJob:
-    """Return the job of this name. Raise UnknownCronJob."""
-    job = find_job(name)
+def require(name: str) -> AnyJob:
+    """Return the job of this name, or of a class's dotted path. Raise UnknownCronJob."""
+    job = find_known(name)
     if job is None:
-        near = near_names(name)
+        near = difflib.get_close_matches(name, [job.name for job in known_jobs()])
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownCronJob(f"No periodic job is named {name!r}.{hint}")
     return job
@@ -112,26 +114,36 @@ def find_late() -> list[tuple[str, datetime]]:
     return found
 
 
-def _state_of(job: PeriodicJob, row: CronJob, last: CronRun | None, moment: datetime) -> JobState:
-    rests = row.paused or not job.enabled
+def _state_of(job: AnyJob, row: CronJob | None, last: CronRun | None, moment: datetime) -> JobState:
+    state = _state(job, row, last, moment)
+    rests = state == "disabled" or (row is not None and row.paused)
     return JobState(
         job=job.name,
-        kind="function",
+        kind="function" if isinstance(job, PeriodicJob) else "class",
         schedule=job.schedule.in_words(),
-        state=_state(job, row, last, moment),
-        next=[] if rests else list(islice(job.schedule.after(moment), _NEXT)),
+        state=state,
+        next=[] if rests else list(islice(_upcoming(job, last, moment), _NEXT)),
         last=None if last is None else Run.of(last),
     )
 
 
-def _state(job: PeriodicJob, row: CronJob, last: CronRun | None, moment: datetime) -> str:
-    if not job.enabled:
+def _state(job: AnyJob, row: CronJob | None, last: CronRun | None, moment: datetime) -> str:
+    if isinstance(job, PeriodicJob) and not job.enabled:
         return "disabled"
     if last is not None and last.outcome in ALIVE:
         return "running"
-    if row.paused:
+    if row is not None and row.paused:
         return "paused"
-    return "late" if _late_since(job, row, moment) else "waiting"
+    if row is not None and isinstance(job, PeriodicJob) and _late_since(job, row, moment):
+        return "late"
+    return "waiting"
+
+
+def _upcoming(job: AnyJob, last: CronRun | None, moment: datetime) -> Iterator[datetime]:
+    if isinstance(job, PeriodicJob):
+        return job.schedule.after(moment)
+    failed = last is not None and last.outcome in (Outcome.FAILED, Outcome.DIED)
+    return job.schedule.upcoming(moment, Last(last.start, failed=failed) if last else None)
 
 
 def _late_since(job: PeriodicJob, row: CronJob, moment: datetime) -> datetime | None:

@@ -21,33 +21,36 @@ from ..message import Message
 from ..models import CronRun
 from ..result import new_result
 from ..tasks import SpoolerTask
-from . import claims, functions
-from .jobs import PeriodicJob, all_jobs, find_job, note_problem
+from . import claims, functions, manager
+from .jobs import PeriodicJob, note_problem
 from .lease import Outcome, runs
 from .notices import SENT
 from .own import own_task
+from .site_jobs import AnyJob, claim_now, find_known, known_jobs
 
 logger = logging.getLogger("django_spooler")
 
 
 @functools.cache
-def task_of(job: PeriodicJob) -> SpoolerTask[..., Any] | None:
+def task_of(job: AnyJob) -> SpoolerTask[..., Any] | None:
     """Return the task that runs a job's claimed runs, None without a backend of ours.
 
-    Raise InvalidSpoolerTask where another task has the function's name.
+    Raise InvalidSpoolerTask where another task has the name of its function or class.
     """
+    named = job.function if isinstance(job, PeriodicJob) else job.cron_class
 
-    @functools.wraps(job.function)
     def run_claimed(name: str, token: int) -> None:
         _run_claimed(name, token)
 
-    del run_claimed.__wrapped__  # its arguments are others
-    return own_task(run_claimed, max_attempts=1, timeout=job.timeout)
+    functools.update_wrapper(run_claimed, named, updated=())
+    del run_claimed.__wrapped__  # type: ignore[attr-defined]  # its arguments are others
+    timeout = job.timeout if isinstance(job, PeriodicJob) else None
+    return own_task(run_claimed, max_attempts=1, timeout=timeout)
 
 
 def register_tasks() -> None:
     """Make the tasks of all jobs known, as every process needs them that reads a spool."""
-    for job in all_jobs():
+    for job in known_jobs():
         try:
             task_of(job)
         except InvalidSpoolerTask as error:
@@ -56,7 +59,7 @@ def register_tasks() -> None:
         own_task(function)
 
 
-def hand_over(job: PeriodicJob, run: CronRun, executor: Executor | None = None) -> None:
+def hand_over(job: AnyJob, run: CronRun, executor: Executor | None = None) -> None:
     """Give a claimed run to the spooler, by default on the way that a task takes from here.
 
     Raise SpoolerError where it is not accepted; the run is then any node's to take.
@@ -68,7 +71,7 @@ def hand_over(job: PeriodicJob, run: CronRun, executor: Executor | None = None) 
         raise
 
 
-def _put(job: PeriodicJob, run: CronRun, executor: Executor | None) -> None:
+def _put(job: AnyJob, run: CronRun, executor: Executor | None) -> None:
     task, backend = task_of(job), backend_for_own_tasks()
     if task is None or backend is None:
         raise SpoolerError("No entry of TASKS uses django_spooler's backend.")
@@ -102,22 +105,24 @@ def _run_claimed(name: str, token: int) -> None:
 
 def _run(name: str, token: int) -> tuple[BaseException | None, bool]:
     """Run a claimed run; return what its job raised, and whether it is not tried again."""
-    job, run = find_job(name), _claimed(name, token)
+    job = find_known(name)
+    run = None if job is None else _claimed(job, token)
     if job is None or run is None:
         logger.info("Run %d of periodic job %s is not to be started here", token, name)
         return None, False
-    return functions.run(job, run), run.attempt >= job.max_attempts
+    if isinstance(job, PeriodicJob):
+        return functions.run(job, run), run.attempt >= job.max_attempts
+    return manager.run_claimed(job, run), True
 
 
-def _claimed(name: str, token: int) -> CronRun | None:
+def _claimed(job: AnyJob, token: int) -> CronRun | None:
     """Return the run if it may start; a new one where somebody retries what stood in ``failed``."""
     try:
-        run = runs().filter(job=name, token=token).first()
-        job = find_job(name)
-        if run is not None and job is not None and run.outcome == Outcome.FAILED:
-            return claims.claim_now(job)
+        run = runs().filter(job=job.name, token=token).first()
+        if run is not None and run.outcome == Outcome.FAILED:
+            return claim_now(job)
     except (OperationalError, InterfaceError) as error:
         # The claim ends with its lease: then the run is claimed again.
-        logger.error("Run %d of periodic job %s does not start: %s", token, name, error)
+        logger.error("Run %d of periodic job %s does not start: %s", token, job.name, error)
         return None
     return run if run is not None and run.outcome == Outcome.CLAIMED else None

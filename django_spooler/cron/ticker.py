@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import Error, connections
@@ -20,10 +21,12 @@ from ..instants import EPOCH
 from ..models import CronRun
 from ..orphans import signal_on_death_of_parent
 from ..spool.directory import ALL_QUEUES, Spool
-from . import announce, claims, history, overview, periodic
+from . import announce, claims, class_claims, history, overview, periodic
+from .classes import ClassJob
 from .clock import DatabaseNow
-from .jobs import PeriodicJob, all_jobs
+from .jobs import PeriodicJob
 from .lease import Outcome, database, node, runs
+from .site_jobs import AnyJob, known_jobs
 
 logger = logging.getLogger("django_spooler")
 
@@ -46,7 +49,7 @@ _TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Ticker:
-    """Claims the due slots of the site's function jobs for one node."""
+    """Claims the due slots of the site's jobs for one node."""
 
     def __init__(self, spool: Spool, *, parent: int, announcements: int) -> None:
         """Write a byte to the descriptor ``announcements`` for each look that found something."""
@@ -54,9 +57,11 @@ class Ticker:
         self._parent = parent
         self._announcements = announcements
         self._executor = FileExecutor(spool.directory)
-        self._jobs = {job.name: job for job in all_jobs() if job.enabled}
+        self._jobs = {job.name: job for job in known_jobs()}
         self._starts: dict[str, datetime] = {}
-        """When the next slot of each job starts."""
+        """When each job has to be looked at next."""
+        self._knows = False
+        """Whether the database knows the jobs."""
         self._ran = set(self._jobs)
         self._takes_over_at = 0.0
         self._next_round = 0.0
@@ -85,9 +90,10 @@ class Ticker:
         return bool({ALL_QUEUES, QUEUE} & self._spool.paused())
 
     def _tick(self) -> float:
-        if not self._starts:
-            claims.introduce(list(self._jobs.values()))
+        if not self._knows:
+            claims.introduce(_functions(self._jobs.values()))
             self._starts = dict.fromkeys(self._jobs, EPOCH)
+            self._knows = True
         moment, look_at = claims.look()
         looked_at = time.monotonic()
         names = {name for name, start in self._starts.items() if start <= moment}
@@ -100,30 +106,40 @@ class Ticker:
         wait: float = min([TICK, *((at - moment).total_seconds() for at in times if at > moment)])
         return max(_SHORTEST, wait - (time.monotonic() - looked_at))
 
-    def _decide(self, looked_for: list[PeriodicJob], moment: datetime) -> None:
+    def _decide(self, looked_for: list[AnyJob], moment: datetime) -> None:
+        self._decide_on_functions(_functions(looked_for), moment)
+        for job in looked_for:
+            if isinstance(job, ClassJob):
+                verdict = class_claims.claim(job, begin=False)
+                self._hand_over([] if verdict.run is None else [verdict.run])
+                self._look_again(job, verdict.look_at)
+
+    def _decide_on_functions(self, looked_for: list[PeriodicJob], moment: datetime) -> None:
         """Claim what is still to be claimed: another node may have been faster."""
         _, due = claims.candidates(looked_for)
         if due:
             found = claims.claim(due)
-            for run in found.claimed:
-                self._ran.add(run.job)
-                self._hand_over(run)
-            if found.claimed:
-                self._announce()
+            self._hand_over(found.claimed)
             for job in due:
                 announce.decided(job, found)
         for job in looked_for:
-            start = _next_start(job, moment)
-            if start is None:
-                self._starts.pop(job.name, None)
-            else:
-                self._starts[job.name] = start
+            self._look_again(job, _next_start(job, moment) if job.enabled else None)
 
-    def _hand_over(self, run: CronRun) -> None:
-        try:
-            periodic.hand_over(self._jobs[run.job], run, self._executor)
-        except SpoolerError as error:
-            logger.error("Periodic job %s is left to other nodes: %s", run.job, error)
+    def _look_again(self, job: AnyJob, moment: datetime | None) -> None:
+        if moment is None:
+            self._starts.pop(job.name, None)
+        else:
+            self._starts[job.name] = moment
+
+    def _hand_over(self, claimed: list[CronRun]) -> None:
+        for run in claimed:
+            self._ran.add(run.job)
+            try:
+                periodic.hand_over(self._jobs[run.job], run, self._executor)
+            except SpoolerError as error:
+                logger.error("Periodic job %s is left to other nodes: %s", run.job, error)
+        if claimed:
+            self._announce()
 
     def _announce(self) -> None:
         with contextlib.suppress(BlockingIOError):  # then enough are unread
@@ -150,6 +166,10 @@ class Ticker:
         if complaint != before or time.monotonic() - at > _SAME_ERROR:
             self._complaint = (complaint, time.monotonic())
             logger.error(complaint)
+
+
+def _functions(jobs: Iterable[AnyJob]) -> list[PeriodicJob]:
+    return [job for job in jobs if isinstance(job, PeriodicJob)]
 
 
 def _next_start(job: PeriodicJob, moment: datetime) -> datetime | None:

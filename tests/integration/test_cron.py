@@ -198,3 +198,31 @@ def test_paused_spooler_leaves_the_slots_to_other_nodes(site_with, launch, job):
     launch.server(BARE, site=other)
     other.wait_for("ended", 4, job=job)
     assert not paused.events("began")
+
+
+def test_classes_of_django_cron_run_in_the_spoolers_too(launch, job):
+    def site():
+        return launch.site(
+            INSTALLED_APPS=APPS,
+            CRON_CLASSES=["clockwork.classes.Classic"],
+            CLASSIC_CODE=job,
+            DJANGO_CRON_LOCK_BACKEND="django_spooler.cron.DatabaseLeaseLock",
+            OPTIONS={"CRON": True},
+        )
+
+    servers = [launch.server(BARE, site=site()) for _ in range(2)]
+
+    def began():
+        return [event for server in servers for event in server.site.events("began", job=job)]
+
+    wait_until(lambda: len(began()) >= 4, "it ran four times")
+    times = sorted(event["monotonic"] for event in began())
+    assert all(1.9 < later - earlier < 3.5 for earlier, later in itertools.pairwise(times))
+    listed = servers[0].site.manage("crons", "list")
+    assert f"{job}  " in listed and "every 2 seconds" in listed
+    servers[0].site.manage("crons", "pause", job)
+    count = len(began())
+    time.sleep(3)  # for longer than its interval: nothing tells that nothing happens
+    assert len(began()) <= count + 1
+    servers[0].site.manage("crons", "run", job)
+    assert len(began()) > count

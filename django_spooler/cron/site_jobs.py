@@ -1,0 +1,37 @@
+"""All periodic jobs of the site: functions, and classes of django-cron."""
+
+from ..models import CronRun
+from . import claims, class_claims
+from .classes import ClassJob, class_jobs, find_class_job
+from .jobs import PeriodicJob, all_jobs, find_job
+
+AnyJob = PeriodicJob | ClassJob
+
+
+def known_jobs() -> list[AnyJob]:
+    """Return the site's jobs, in the order of their names."""
+    found: list[AnyJob] = [*all_jobs(), *class_jobs()]
+    return sorted(found, key=lambda job: job.name)
+
+
+def find_known(name: str) -> AnyJob | None:
+    """Return the job of this name, or of a class's dotted path; None if the site has none."""
+    return find_job(name) or find_class_job(name)
+
+
+def introduce(job: AnyJob) -> None:
+    """Make a job known to the database."""
+    if isinstance(job, PeriodicJob):
+        claims.introduce([job])
+    else:
+        class_claims.introduce(job)
+
+
+def claim_now(job: AnyJob) -> CronRun | None:
+    """Claim a run of the job, due or not; None while it runs and must not overlap.
+
+    Whoever runs it begins its lease.
+    """
+    if isinstance(job, PeriodicJob):
+        return claims.claim_now(job)
+    return class_claims.claim(job, force=True, begin=False).run
