@@ -4,9 +4,12 @@
 E001 an entry of ``OPTIONS`` is unknown, or has a value that cannot work
 E002 ``QUEUES`` is no list of names that can be directories
 E003 an entry of ``TASKS`` has a key that nobody reads
+E004 a function that ``cron_job`` decorates cannot be a periodic job
 W001 the app is installed, but no entry of ``TASKS`` uses its backend
 W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
 W003 a spool directory is inside ``STATIC_ROOT``, ``MEDIA_ROOT`` or a directory of static files
+W004 an option of periodic jobs stands in an entry of ``TASKS`` where nobody reads it
+W005 ``OPTIONS["CRON"]`` is set, and no spool directory of this machine is there to run the jobs
 ==== ==============================================================================
 
 Each is ``django_spooler.E001`` and so on, as SILENCED_SYSTEM_CHECKS takes them.
@@ -28,6 +31,7 @@ from .backends import served_directories
 from .compat import DEFAULT_TASK_QUEUE_NAME
 from .conf import entry_problems, problems, queues_problems
 from .exceptions import InvalidOptions
+from .tasks import load_tasks
 
 BACKEND = f"{SpoolerBackend.__module__}.{SpoolerBackend.__qualname__}"
 AppConfigs = Sequence[AppConfig] | None
@@ -110,10 +114,63 @@ def check_directories(app_configs: AppConfigs = None, **kwargs: Any) -> list[Che
     ]
 
 
+@register
+def check_cron_jobs(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check each function that is to be a periodic job (E004): one that cannot be never runs."""
+    from .cron import jobs
+
+    load_tasks()  # where a job's task cannot be made, that is found out then
+    return [
+        Error(
+            f"The periodic job at {problem.place} never runs: {problem.finding}.",
+            hint="Correct what stands in its @cron_job(...).",
+            id="django_spooler.E004",
+        )
+        for problem in jobs.problems()
+    ]
+
+
+@register
+def check_cron_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the options of periodic jobs stand where they are read (W004)."""
+    entries = list(_our_entries())
+    return [
+        CheckWarning(
+            f"TASKS[{alias!r}]['OPTIONS'] has {name!r}, which is read in the first entry only.",
+            hint=f"Move it to TASKS[{entries[0][0]!r}]['OPTIONS'].",
+            id="django_spooler.W004",
+        )
+        for alias, entry in entries[1:]
+        if isinstance(_options(entry), Mapping)
+        for name in _options(entry)
+        if name == "CRON" or str(name).startswith("CRON_")
+    ]
+
+
+@register
+def check_cron_directory(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that somebody is there to run the jobs that CRON is to run (W005)."""
+    entries = [_options(entry) for _, entry in _our_entries()]
+    if not entries or problems(entries[0]) or not entries[0].get("CRON"):
+        return []
+    if _spool_directories():
+        return []
+    return [
+        CheckWarning(
+            "OPTIONS['CRON'] is set, but every queue goes to a spooler on another machine, so nothing"
+            " here runs the periodic jobs.",
+            hint="Name a directory for the default queue in OPTIONS['SPOOLERS'], or set CRON to False"
+            " and call: python manage.py runcrons",
+            id="django_spooler.W005",
+        )
+    ]
+
+
 def all_messages() -> list[CheckMessage]:
     """Return what all checks of ours find."""
     checks = (check_options, check_queues, check_entries, check_backend, check_spoolers)
-    return [message for check in (*checks, check_directories) for message in check()]
+    of_cron = (check_cron_jobs, check_cron_options, check_cron_directory)
+    return [message for check in (*checks, check_directories, *of_cron) for message in check()]
 
 
 def _spool_directories() -> list[str]:

@@ -148,6 +148,11 @@ def cron_job(
 
     What cannot work is told by the system checks; the function is then no job.
     """
+    if callable(expression):
+        _problems.append(
+            Problem(_place(expression), "write @cron_job('*/5 * * * *'), with the parentheses")
+        )
+        return expression
     options = {
         "overlap": overlap,
         "catch_up": catch_up,
@@ -226,8 +231,7 @@ def _schedule(expression: str | None, every: timedelta | None, zone: str | None)
     assert expression is not None
     if not isinstance(expression, str):
         raise InvalidCronJob(
-            f"{expression!r} is no crontab expression. Write @cron_job('*/5 * * * *'), with the"
-            " parentheses"
+            f"{expression!r} is no crontab expression. Write one as in '*/5 * * * *'"
         )
     return crontab(expression, zone or settings.TIME_ZONE)
 
@@ -259,7 +263,7 @@ def _refuse_no_function(function: object) -> None:
         raise InvalidCronJob(
             "it is a coroutine function. Use asgiref.sync.async_to_sync in a function"
         )
-    if "<locals>" in function.__qualname__ or function.__module__ == "__main__":
+    if "<" in function.__qualname__ or function.__module__ == "__main__":
         raise InvalidCronJob("it must be at the top of a module, best the app's crons.py")
     required = [
         parameter

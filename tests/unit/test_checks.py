@@ -19,6 +19,9 @@ CHECKS = [
     checks.check_backend,
     checks.check_spoolers,
     checks.check_directories,
+    checks.check_cron_jobs,
+    checks.check_cron_options,
+    checks.check_cron_directory,
 ]
 
 
