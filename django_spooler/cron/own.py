@@ -4,6 +4,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
 from ..backends import backend_for_own_tasks, queue_for_own_tasks
 from ..decorators import spooler_task
 from ..tasks import SpoolerTask
@@ -22,3 +25,9 @@ def own_task(function: Callable[..., Any], **options: Any) -> SpoolerTask[..., A
         **options,
     )(function)
     return task
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "TASKS":
+        own_task.cache_clear()

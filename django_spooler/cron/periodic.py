@@ -7,6 +7,7 @@ import functools
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -31,21 +32,26 @@ from .site_jobs import AnyJob, claim_now, find_known, known_jobs
 logger = logging.getLogger("django_spooler")
 
 
-@functools.cache
 def task_of(job: AnyJob) -> SpoolerTask[..., Any] | None:
     """Return the task that runs a job's claimed runs, None without a backend of ours.
 
     Raise InvalidSpoolerTask where another task has the name of its function or class.
     """
-    named = job.function if isinstance(job, PeriodicJob) else job.cron_class
+    timeout = job.timeout if isinstance(job, PeriodicJob) else None
+    return own_task(_function_of(job), max_attempts=1, timeout=timeout)
+
+
+@functools.cache
+def _function_of(job: AnyJob) -> Callable[[str, int], None]:
+    """Return the task's function, under the name of the job's own."""
 
     def run_claimed(name: str, token: int) -> None:
         _run_claimed(name, token)
 
+    named = job.function if isinstance(job, PeriodicJob) else job.cron_class
     functools.update_wrapper(run_claimed, named, updated=())
     del run_claimed.__wrapped__  # type: ignore[attr-defined]  # its arguments are others
-    timeout = job.timeout if isinstance(job, PeriodicJob) else None
-    return own_task(run_claimed, max_attempts=1, timeout=timeout)
+    return run_claimed
 
 
 def register_tasks() -> None:

@@ -63,7 +63,7 @@ def test_changed_schedule_shows_at_once(log_in_with, monkeypatch):
     client.get(JOBS)
     job = jobs.find_job("hourly")
     others = next(job for job in jobs.all_jobs() if job.name.endswith("nightly")).schedule
-    monkeypatch.setattr(overview, "all_jobs", lambda: [replace(job, schedule=others)])
+    monkeypatch.setattr(jobs, "_registry", {job.name: replace(job, schedule=others)})
     shown = client.get(JOBS).content.decode()
     assert escape(others.in_words()) in shown and "every hour" not in shown
 
