@@ -29,7 +29,7 @@ from ..overview import Entry
 from ..spool.directory import Spool
 from ..spool.listing import OTHER, STATES, TaskFile
 from ..tasks import find_task, task_names
-from . import actions
+from . import actions, chart
 from .actions import ACTIONS, Action, Round
 from .base import SpoolerAdmin, may
 from .forms import CallForm, RoundForm
@@ -145,6 +145,7 @@ class TaskAdmin(SpoolerAdmin):
             name=request.POST["action"],
             chosen=chosen,
             shown=shown,
+            number=total,
             total=f"{total:,}",
             is_exact=is_exact,
         )
@@ -283,6 +284,8 @@ class TaskAdmin(SpoolerAdmin):
             ],
             most=COUNTED,
             problems=diagnosis.problems(),
+            periods=list(chart.periods(_spools())),
+            height=chart.HEIGHT,
             may_pause=may(request, "pause_queue"),
         )
 

@@ -23,6 +23,7 @@ from django_spooler.envelope import read
 from django_spooler.exceptions import SpoolUnavailable
 from django_spooler.models import Task
 from django_spooler.spool import listing, packet
+from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import PREFIX
 from django_spooler.spool.place import Place
@@ -148,7 +149,7 @@ def test_pausing_needs_its_permission_and_a_post(log_in_with, spool):
 def test_actions_ask_first_and_say_how_many(log_in_with, spool, failed):
     client = log_in_with("all")
     asked = client.post(LIST, {"action": "discard_selected", "_selected_action": [failed]})
-    assert "This concerns 1 tasks." in asked.content.decode()
+    assert "This concerns 1 task." in asked.content.decode()
     assert states(spool) == ["failed"]
 
 
@@ -373,6 +374,30 @@ def test_overview_tells_what_is_wrong_and_the_remedy(log_in_with, spool):
     spool.pause("default")
     shown = client.get(f"{LIST}overview/").content.decode()
     assert "manage.py spooler resume" in shown
+
+
+def test_overview_draws_what_ran_and_tells_it_in_figures(log_in_with, spool):
+    spool.prepare()
+    process = Counts(spool, "one")
+    for how in ("succeeded", "succeeded", "failed", "retried"):
+        process.start(HOSTILE, 0.5)
+        process.end(HOSTILE, how, 1.0)
+    process.close()
+    shown = log_in_with("view_task").get(f"{LIST}overview/").content.decode()
+    assert shown.count('<svg class="spooler-chart"') == 6
+    for kind in ("succeeded", "failed", "retried", "waited"):
+        assert f'class="spooler-{kind}"' in shown
+    assert "2 succeeded, at most 2 in 1 min." in shown
+    assert "Failed for good: 1. Tried again: 1." in shown
+    assert re.search(r"<td>4</td><td>2</td><td>1</td><td>1</td><td>0.500</td>", shown)
+    assert "<script>alert" not in shown
+    assert " style=" not in shown and "<style" not in shown
+
+
+def test_chart_of_a_queue_where_nothing_ran_is_empty(log_in_with, spool):
+    shown = log_in_with("view_task").get(f"{LIST}overview/").content.decode()
+    assert "<rect" not in shown
+    assert shown.count("Nothing ran.") == 2
 
 
 # By hand

@@ -10,14 +10,16 @@
   function replace(old, fresh) {
     const chosen = new Set([...old.querySelectorAll("input:checked")].map((box) => box.id));
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const opened = [...old.querySelectorAll("details[open]")].map((details) => details.id);
     const scrolled = old.querySelector(".results")?.scrollLeft ?? 0;
     old.replaceChildren(...document.importNode(fresh, true).childNodes);
     for (const box of old.querySelectorAll("input[type=checkbox]")) box.checked = chosen.has(box.id);
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     const results = old.querySelector(".results");
     if (results) results.scrollLeft = scrolled;
     // What changes at every look would be read out at every look: only this summary is.
-    if (fresh.dataset.said !== old.dataset.said) {
+    if (fresh.dataset.said && fresh.dataset.said !== old.dataset.said) {
       said.textContent = fresh.dataset.said;
       old.dataset.said = fresh.dataset.said;
     }
