@@ -11,7 +11,7 @@ from ..envelope import read
 from ..exceptions import UnreadableTask
 from ..spool.directory import ALL_QUEUES, Spool
 from ..spool.files import names_in
-from ..spool.listing import tally, unsorted
+from ..spool.listing import overdue, tally, unsorted
 from ..spool.names import printable
 from ..tasks import find_task
 from .problem import Problem
@@ -20,8 +20,8 @@ from .processes import can_run_tasks
 PATIENCE = 300.0
 """Seconds a task may wait for a free process, and a scheduled one may be late."""
 
-_READ_SECONDS = 0.05
-"""Seconds in which waiting tasks are read, and failed ones again."""
+_READ_SECONDS = 0.02
+"""Seconds in which waiting tasks are read, and failed ones again: a page waits for it."""
 
 
 def problems(spool: Spool, queues: list[str]) -> Iterator[Problem]:
@@ -45,16 +45,17 @@ def _paused(spool: Spool, paused: set[str]) -> Problem:
 
 
 def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
-    if ALL_QUEUES in paused:
-        return
-    for state, what in (("ready", "for a process"), ("scheduled", "though its time has come,")):
-        for queue, found in tally(spool, state).items():
-            age = time.time() - found.oldest if found.oldest else 0.0
-            if age > PATIENCE and queue not in paused:
+    """Yield the queues whose tasks are not taken, though they are ready or due."""
+    now = time.time()
+    since = {queue: its.oldest for queue, its in tally(spool, "ready").items() if its.oldest}
+    late = overdue(spool, now - PATIENCE)
+    for state, first in (("been ready", since), ("been due", late)):
+        for queue, time_of_first in first.items():
+            if now - time_of_first > PATIENCE and not {queue, ALL_QUEUES} & paused:
                 yield Problem(
                     "stuck",
-                    f"A task in queue {printable(queue)!r} of {spool.directory} has waited {what}"
-                    f" for {age:.0f} s; {found.count} are {state}.",
+                    f"A task in queue {printable(queue)!r} of {spool.directory} has {state} for"
+                    f" {now - time_of_first:.0f} s, and no process has taken it.",
                     "See what runs: python manage.py spooler status. More at a time:"
                     " spooler-processes = 4; a task that never ends needs a timeout.",
                 )
@@ -117,9 +118,9 @@ def _reasons(spool: Spool) -> Iterator[str]:
 
 
 def _failed(spool: Spool) -> Iterator[tuple[str, str | None]]:
-    """Yield reason and task of those that failed last, as far as is read."""
+    """Yield reason and task of those that failed, as far as is read."""
     until = time.monotonic() + _READ_SECONDS
-    for identifier in sorted(names_in(spool.path("failed")), reverse=True):
+    for identifier in names_in(spool.path("failed")):
         if time.monotonic() > until:
             return
         if entry := spool.failed_entry(identifier):

@@ -18,6 +18,9 @@ from .names import id_time, order
 from .place import Place, is_number, parse_claimed_name, parse_level
 from .scanned import is_bell, is_guard, scanned_files
 
+_DIGITS = 10
+"""Of seconds since the epoch, from 2001 to 2286: only then is their order that of their text."""
+
 STATES = ("ready", "running", "scheduled", "failed")
 
 OTHER = "other"
@@ -62,27 +65,47 @@ class Tally:
 def tally(spool: Spool, state: str) -> dict[str, Tally]:
     """Count the files of a state by queue in one pass; the queue of failed ones is "", unknown."""
     found: dict[str, Tally] = {}
-    for queue, second in _seconds(spool, state):
+    for queue, number, oldest in _groups(spool, state):
         its = found.setdefault(queue, Tally())
-        its.count += 1
-        if second and (its.oldest is None or second < its.oldest):
-            its.oldest = second
+        its.count += number
+        its.oldest = min(filter(None, (its.oldest, oldest)), default=None)
     return found
 
 
-def _seconds(spool: Spool, state: str) -> Iterator[tuple[str, float]]:
-    """Yield queue and time of each file, 0 where that is unknown."""
+def _groups(spool: Spool, state: str) -> Iterator[tuple[str, int, float | None]]:
+    """Yield queue, number and the oldest one's time of files that stand together."""
     if state == "failed":
-        for name in _scan(spool.path("failed")):
-            yield "", id_time(name) or 0
+        names = names_in(spool.path("failed"))
+        yield "", len(names), min(filter(None, map(id_time, names)), default=None)
     elif state == "running":
         for file in _running(spool, None):
-            yield file.place.queue if file.place else "", _second(file.name)
+            yield file.place.queue if file.place else "", 1, _second(file.name) or None
     else:
         for place, directory in _directories(spool, state, None):
-            minute = _minute((place, directory)) * 60 if state == "scheduled" else 0
-            for name in _scan(directory):
-                yield place.queue, minute or _second(name)
+            if names := names_if_open(directory):
+                minute = _minute((place, directory)) * 60 if state == "scheduled" else 0
+                yield place.queue, len(names), minute or _first_second(names)
+
+
+def _first_second(names: list[str]) -> int | None:
+    """Return the first second that ``order`` tells of, as fast as 100,000 names ask for."""
+    try:
+        first = min(name.rsplit("_", 2)[1] for name in names if ";" not in name)
+        if len(first) == _DIGITS and all(";" not in name for name in names):
+            return int(first)
+    except (ValueError, IndexError):
+        pass
+    return min(filter(None, map(_second, names)), default=None)
+
+
+def overdue(spool: Spool, before: float) -> dict[str, float]:
+    """Return the queues with tasks that were due before this time, and since when the first is."""
+    found: dict[str, float] = {}
+    for directory in _directories(spool, "scheduled", None):
+        due = (_minute(directory) + 1) * 60.0
+        if due < before and next(_scan(directory[1]), None):
+            found[directory[0].queue] = min(due, found.get(directory[0].queue, due))
+    return found
 
 
 def unsorted(spool: Spool, *states: str) -> Iterator[TaskFile]:
