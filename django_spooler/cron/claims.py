@@ -228,7 +228,8 @@ def lock(known: Sequence[Job]) -> "dict[str, Row]":
     """Lock the rows of these jobs, and return them by name."""
     rows = jobs().filter(name__in=[job.name for job in known])
     if connections[database()].features.has_select_for_update:
-        list(rows.select_for_update().order_by("name").values_list("name"))
+        locked = rows.select_for_update().order_by("name").values_list("name", flat=True)
+        rows = jobs().filter(name__in=list(locked))  # another may be new since, and is not locked
     else:
         rows.update(token=F("token"))
     return {row.name: row for row in rows.annotate(now=DatabaseNow())}

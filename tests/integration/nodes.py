@@ -17,13 +17,15 @@ APPS = ["shop", "mail", "rough", "clockwork", "django_cron", "django_spooler"]
 class Node:
     """One process that makes pass after pass."""
 
-    def __init__(self, site: Site, name: str, **environment: str) -> None:
+    def __init__(
+        self, site: Site, name: str, command: str = "loopcrons", **environment: str
+    ) -> None:
         self.name = name
         self._site = site
         self._log_path = site.directory / f"node-{name}.log"
         self._log = self._log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "loopcrons"],
+            [sys.executable, "manage.py", command],
             cwd=site.directory,
             env={**site.environment, "NODE": name, **environment},
             stdin=subprocess.DEVNULL,
@@ -59,15 +61,15 @@ class Node:
 
 
 @contextlib.contextmanager
-def nodes(site: Site, count: int, **environment: str) -> Iterator[list[Node]]:
-    """Run so many nodes beside the block."""
+def nodes(site: Site, count: int, **how: str) -> Iterator[list[Node]]:
+    """Run so many nodes beside the block; ``how`` is as for ``Node``."""
     with contextlib.ExitStack() as stack:
-        yield [start(stack, site, str(number), **environment) for number in range(count)]
+        yield [start(stack, site, str(number), **how) for number in range(count)]
 
 
-def start(stack: contextlib.ExitStack, site: Site, name: str, **environment: str) -> Node:
+def start(stack: contextlib.ExitStack, site: Site, name: str, **how: str) -> Node:
     """Start a node that ends with the stack."""
-    node = Node(site, name, **environment)
+    node = Node(site, name, **how)
     stack.callback(node.end)
     return node
 

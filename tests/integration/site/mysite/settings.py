@@ -17,6 +17,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DI
 BACKEND = "django_spooler.backend.SpoolerBackend"
 OPTIONS = {"BACKOFF": 0.1}
 JOBS: list[dict[str, object]] = []
+CLASSES: dict[str, dict[str, object]] = {}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

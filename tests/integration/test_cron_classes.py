@@ -1,0 +1,209 @@
+"""Classes of django-cron with our lock: each due time once, whatever dies, freezes or is off."""
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pytest
+
+from tests.databases import KIND
+
+from .nodes import APPS, environment_of_clock, history, nodes, start
+from .preload import build
+from .server import DEADLINE, Site, wait_until
+
+LOCK = "django_spooler.cron.DatabaseLeaseLock"
+SECOND = 1 / 60
+"""In minutes."""
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def job() -> str:
+    """Return a code that no other test's class has: they share the database."""
+    return f"class-{next(_numbers)}-{time.time_ns()}"
+
+
+@pytest.fixture
+def site_with(launch):
+    """Return what lays out a site with one class, or with several."""
+
+    def site_with(*classes, apps=APPS, **settings) -> Site:
+        named = {f"Job{number}": options for number, options in enumerate(classes)}
+        settings = {
+            "INSTALLED_APPS": apps,
+            "CLASSES": named,
+            "CRON_CLASSES": [f"clockwork.cron.{name}" for name in named],
+            "DJANGO_CRON_LOCK_BACKEND": LOCK,
+            **settings,
+        }
+        return launch.site(**settings)
+
+    return site_with
+
+
+def log_of(site, job):
+    """Return django-cron's rows of a job, the oldest first."""
+    printed = site.manage("dumpdata", "django_cron.CronJobLog")
+    rows = json.loads(next(line for line in printed.splitlines() if line.startswith("[")))
+    found = [row["fields"] for row in rows if row["fields"]["code"] == job]
+    return sorted(found, key=lambda row: row["start_time"])
+
+
+def assert_each_due_time_once(site, job, every, at_least):
+    """Check that each run is of a slot of its own, and none started too early after another."""
+    runs = history(site, job)
+    assert len(runs) >= at_least
+    assert len({run["slot"] for run in runs}) == len(runs) == len(site.events("began", job=job))
+    starts = [datetime.fromisoformat(run["start"]) for run in runs]
+    gaps = [(later - start).total_seconds() for start, later in itertools.pairwise(starts)]
+    assert min(gaps) > every, gaps
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["normal", "failing"])
+def test_each_due_time_runs_once_over_eight_nodes(site_with, job, fails):
+    site = site_with({"code": job, "run_every_mins": SECOND, "fails": fails, "seconds": 0.2})
+    with nodes(site, 8, command="loopclasses") as running:
+        site.wait_for("ended", 6, job=job)
+        for node in running:
+            node.wait_until_up()
+            node.stop()
+    assert_each_due_time_once(site, job, 1, 6)
+    assert {run["outcome"] for run in history(site, job)} == {"failed" if fails else "success"}
+    rows = log_of(site, job)
+    assert len(rows) == len(site.events("began", job=job))
+    assert {row["is_success"] for row in rows} == {not fails}
+    said = f"ValueError: {job} fails" if fails else f"{job} succeeds"
+    assert all(said in row["message"] for row in rows)
+    assert not any("locked" in node.log for node in running)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["normal", "failing"])
+def test_commands_that_start_at_once_run_a_job_once(site_with, job, fails):
+    classes = [
+        {"code": f"{job}-{number}", "run_every_mins": 60, "fails": fails} for number in range(3)
+    ]
+    site = site_with(*classes)
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "runcrons"],
+            cwd=site.directory,
+            env=site.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    said = [command.communicate(timeout=DEADLINE)[0] for command in commands]
+    for options in classes:
+        assert len(site.events("began", job=options["code"])) == 1, said
+        assert len(log_of(site, options["code"])) == 1
+    codes = [command.returncode for command in commands]
+    assert (sum(codes) > 0) is fails and set(codes) <= {0, 1}, "\n".join(said)
+    assert not any("locked" in text for text in said)
+
+
+@pytest.mark.applies_if(KIND != "sqlite")  # whose nodes share a machine, and so a clock
+def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
+    site = site_with({"code": job, "run_every_mins": 2 * SECOND})
+    library = build("clock", tmp_path)
+    offsets = {"0": 0, "1": 300, "2": -300, "3": 300}
+    with contextlib.ExitStack() as stack:
+        for name, seconds in offsets.items():
+            (tmp_path / name).write_text(str(seconds))
+            clock = environment_of_clock(library, tmp_path / name)
+            start(stack, site, name, command="loopclasses", **clock).wait_until_up()
+        site.wait_for("ended", 5, job=job)
+        for name, seconds in offsets.items():
+            passes = site.events("pass", node=name)
+            assert len(passes) > 1, "the node was alive"
+            assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
+    assert_each_due_time_once(site, job, 2, 5)
+
+
+def lease_of_two(job, **options):
+    return {
+        "code": job,
+        "run_every_mins": 60,
+        "gate": job,
+        "attributes": {"lease": 2},
+        **options,
+    }
+
+
+def test_killed_node_s_run_is_made_again_after_the_lease_and_at_most_two_seconds_later(
+    site_with, job
+):
+    site = site_with(lease_of_two(job))
+    site.close_gate(job)
+    with nodes(site, 3, command="loopclasses") as running:
+        (first,) = site.wait_for("began", job=job)
+        time.sleep(1.5)  # for longer than a third of the lease: its heart beats
+        killed = time.monotonic()
+        running[int(first["node"])].signal(signal.SIGKILL)
+        _, second = site.wait_for("began", 2, job=job)
+        assert 2 - 2 / 3 - 0.1 <= second["monotonic"] - killed <= 2 + 2
+        dead, alive = history(site, job)
+        assert (dead["slot"], dead["outcome"]) == (alive["slot"], "died")
+        assert [row["is_success"] for row in log_of(site, job)] == [False, False]
+        site.open_gate(job)
+        site.wait_for("ended", job=job)
+        wait_until(lambda: outcomes(site, job) == ["died", "success"], "it is settled")
+    dead, alive = log_of(site, job)
+    assert not dead["is_success"] and "not heard of" in dead["message"]
+    assert alive["is_success"]
+
+
+def test_frozen_node_cannot_settle_what_was_taken_over(site_with, job):
+    site = site_with(lease_of_two(job))
+    site.close_gate(job)
+    with nodes(site, 3, command="loopclasses") as running:
+        (first,) = site.wait_for("began", job=job)
+        frozen = running[int(first["node"])]
+        frozen.signal(signal.SIGSTOP)
+        site.wait_for("began", 2, job=job)
+        site.open_gate(job)
+        site.wait_for("ended", job=job)
+        wait_until(lambda: outcomes(site, job) == ["died", "success"], "it is settled")
+        frozen.signal(signal.SIGCONT)
+        site.wait_for("ended", 2, job=job)
+        wait_until(lambda: f"[\N{HEAVY BALLOT X}] {job}" in frozen.log, "it says that it failed")
+        assert "was given to another" in frozen.log
+        wait_until(lambda: "LeaseLost" in log_of(site, job)[0]["message"], "its row tells")
+    assert outcomes(site, job) == ["died", "success"]
+    assert [row["is_success"] for row in log_of(site, job)] == [False, True]
+
+
+def test_job_longer_than_its_lease_is_not_taken_over(site_with, job):
+    site = site_with({**lease_of_two(job), "run_every_mins": SECOND})
+    site.close_gate(job)
+    with nodes(site, 3, command="loopclasses"):
+        site.wait_for("began", job=job)
+        time.sleep(5)
+        assert len(site.events("began", job=job)) == 1
+        assert "lock found" in site.manage("runcrons")
+        assert len(log_of(site, job)) == 1
+        site.open_gate(job)
+        site.wait_for("ended", job=job)
+
+
+def test_next_due_time_starts_beside_a_long_run_where_parallel_runs_are_allowed(site_with, job):
+    options = {"code": job, "run_every_mins": SECOND, "seconds": 2.5}
+    site = site_with({**options, "attributes": {"ALLOW_PARALLEL_RUNS": True}})
+    with nodes(site, 5, command="loopclasses"):
+        site.wait_for("ended", 4, job=job)
+    assert_each_due_time_once(site, job, 1, 5)
+    began = [event["monotonic"] for event in site.events("began", job=job)]
+    assert began[2] - began[0] < 2.5, "two ran at a time"
+
+
+def outcomes(site, job):
+    return [run["outcome"] for run in history(site, job)]
