@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--disk", type=Path, default=ROOT / ".cache", help="where FSYNC is tried")
     options = parser.parse_args()
     clean_up_on_sigterm()
+    options.disk.mkdir(parents=True, exist_ok=True)
     scale = Scale(options.size, options.directory, options.disk)
     places = ", ".join(
         f"{path} ({machine.file_system(path)})" for path in (scale.directory, scale.disk)

@@ -8,11 +8,10 @@ watcher has marked one of its directories.
 
 import contextlib
 import errno
-import heapq
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .directory import ALL_QUEUES, ASTRAY, Spool
@@ -25,6 +24,9 @@ logger = logging.getLogger("django_spooler")
 
 SNAPSHOT_SIZE = 100_000
 """Names kept per level; of more files the first are taken, then the rest."""
+
+_Entry = tuple[int, int, str, str]
+"""Where a file stands in its level's order, its directory and its name."""
 
 _FILE_AT_FAULT = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
 
@@ -165,12 +167,12 @@ class ReadyQueue:
 
     def _take_snapshot(self, level: _Level) -> None:
         level.stale = False
-        entries = heapq.nsmallest(
-            SNAPSHOT_SIZE, ((order(name), path, name) for path, name in self._files(level))
+        entries = _first(
+            SNAPSHOT_SIZE, ((*order(name), path, name) for path, name in self._files(level))
         )
         if len(entries) == SNAPSHOT_SIZE:
             level.stale = True
-        level.snapshot = [(path, name) for _, path, name in reversed(entries)]
+        level.snapshot = [(path, name) for _, _, path, name in reversed(entries)]
 
     def _files(self, level: _Level) -> Iterator[tuple[str, str]]:
         now = time.monotonic()
@@ -178,19 +180,17 @@ class ReadyQueue:
         for path in level.directories:
             try:
                 self._watcher.watch_files(path)
-                names = os.listdir(path)
+                with os.scandir(path) as entries:  # a list of a million names is 100 MB
+                    for entry in entries:
+                        if entry.name in self._resting:
+                            level.stale = True
+                        else:
+                            yield path, entry.name
             except (FileNotFoundError, NotADirectoryError):
                 self._tree_is_stale = True
-                continue
             except PermissionError:
                 if not is_closed(path):
                     raise
-                continue
-            for name in names:
-                if name in self._resting:
-                    level.stale = True
-                else:
-                    yield path, name
 
     def _find_levels(self) -> None:
         self._tree_is_stale = False
@@ -255,3 +255,18 @@ class ReadyQueue:
             self._tree_is_stale = True
             for level in self._levels:
                 level.stale = True
+
+
+def _first(count: int, entries: Iterable[_Entry]) -> list[_Entry]:
+    """Return the first ``count`` entries in their order; of many more only few are held meanwhile."""
+    found: list[_Entry] = []
+    last: _Entry | None = None
+    for entry in entries:
+        if last is None or entry < last:
+            found.append(entry)
+            if len(found) >= count + count // 2:
+                found.sort()
+                del found[count:]
+                last = found[-1]
+    found.sort()
+    return found[:count]
