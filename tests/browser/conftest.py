@@ -13,7 +13,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.integration.server import ROOT, free_ports, wait_until
 
@@ -34,10 +34,11 @@ PATIENCE = 20_000
 class Demo:
     """The demo in a folder of its own, as a clone has it: nothing is prepared by hand."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: str = SETTINGS) -> None:
         shutil.copytree(ROOT / "demo_project", directory / "demo_project")
         for name in ("manage.py", "uwsgi.ini"):
             shutil.copy(ROOT / name, directory)
+        shutil.copy(Path(__file__).with_name("themed.py"), directory)
         (port,) = free_ports(1)
         self.address = f"http://127.0.0.1:{port}"
         self._log = directory / "log"
@@ -48,7 +49,7 @@ class Demo:
                     *("--set-placeholder", f"port={port}", "--ini", "uwsgi.ini"),
                 ],
                 cwd=directory,
-                env=os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS, "PYTHONPATH": str(ROOT)},
+                env=os.environ | {"DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": str(ROOT)},
                 stdout=output,
                 stderr=output,
             )
@@ -84,9 +85,15 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo_settings() -> str:
+    """Name the settings the demo has in this module."""
+    return SETTINGS
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, demo_settings: str) -> Iterator[Demo]:
     """Serve the demo to the module's tests."""
-    demo = Demo(tmp_path_factory.mktemp("demo"))
+    demo = Demo(tmp_path_factory.mktemp("demo"), demo_settings)
     try:
         demo.wait_until_up()
         yield demo
@@ -135,3 +142,27 @@ def open_page(demo: Demo, browser: Browser) -> Iterator[Open]:
 
         yield open_page
         assert not complaints
+
+
+@pytest.fixture
+def open_admin(demo: Demo, open_page: Open) -> Open:
+    """Open a page of the admin as its superuser."""
+
+    def open_admin(path: str, **context: Any) -> Page:
+        page = open_page(f"/admin/login/?next={path}", **context)
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(demo.password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("link", name="Overview")).to_be_visible()
+        return page
+
+    return open_admin
+
+
+@pytest.fixture
+def failed(open_page: Open) -> None:
+    """Let a task fail for good."""
+    page = open_page("/queue/")
+    page.get_by_role("button", name="Fail on purpose").click()
+    page.get_by_role("button", name="In fifteen seconds").click()
+    expect(page.locator("#section-failed")).to_contain_text("RuntimeError", timeout=20_000)

@@ -1,56 +1,11 @@
 """The admin's pages of the queue in a real browser."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-LIST = "/admin/django_spooler/task/"
-LOOKS = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
-}
-
-
-@pytest.fixture
-def open_admin(demo, open_page):
-    """Open a page of the admin as its superuser."""
-
-    def open_admin(path: str, **context) -> Page:
-        page = open_page(f"/admin/login/?next={path}", **context)
-        page.get_by_label("Username").fill("admin")
-        page.get_by_label("Password").fill(demo.password)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("link", name="Overview")).to_be_visible()
-        return page
-
-    return open_admin
-
-
-@pytest.fixture
-def failed(open_page):
-    """Let a task fail for good."""
-    page = open_page("/queue/")
-    page.get_by_role("button", name="Fail on purpose").click()
-    page.get_by_role("button", name="In fifteen seconds").click()
-    expect(page.locator("#section-failed")).to_contain_text("RuntimeError", timeout=20_000)
-
-
-def keep_picture(page: Page, name: str) -> None:
-    """Keep a picture where one is wanted: PICTURES names the directory."""
-    if directory := os.environ.get("PICTURES"):
-        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
-
-
-def assert_fits_and_is_accessible(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.violations_count, found.generate_report()
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= page.viewport_size["width"]
+from .admin import LIST, LOOKS, assert_fits_and_is_accessible, keep_picture
 
 
 @pytest.mark.parametrize("look", LOOKS)
