@@ -36,7 +36,7 @@ nitpicky = True
 # Names of Python and Django: their inventories are on the internet, and the build needs none.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!django_spooler\.).*"),
-    (r"py:class", r"django_spooler\.\w+\.(P|R|Unset)"),
+    (r"py:class", r"django_spooler\.[\w.]+\.(F|P|R|Unset)"),
 ]
 
 html_theme = "furo"

@@ -11,7 +11,7 @@ from .lease import Lease
 
 logger = logging.getLogger("django_spooler")
 
-_BEATS = 3
+_BEATS = 4
 """Renewals in the time of one lease."""
 
 _PAUSE = 1.0

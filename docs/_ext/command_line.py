@@ -1,36 +1,40 @@
-"""The directive ``command-line``: a section for each sub-command of ``manage.py spooler``.
+"""The directive ``command-line``: a section for each sub-command of a command of ours.
 
-The text comes from the command's own parser, so it says what ``--help`` says.
+Its argument is the command, by default ``spooler``. The text comes from the command's own parser, so it says what ``--help`` says.
 """
 
 import argparse
 from collections.abc import Iterator
 
+from django.core.management import load_command_class
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-from django_spooler.management.commands.spooler import Command
 
 
 class CommandLine(SphinxDirective):
     """Lists the sub-commands with their arguments."""
 
+    optional_arguments = 1
+
     def run(self) -> list[nodes.Node]:
         """Return a section for each."""
-        return [self._section(name, parser, text) for name, parser, text in _sub_commands()]
+        command = self.arguments[0] if self.arguments else "spooler"
+        return [self._section(command, *found) for found in _sub_commands(command)]
 
-    def _section(self, name: str, parser: argparse.ArgumentParser, text: str) -> nodes.Node:
-        section = nodes.section(ids=[f"spooler-{name}"])
-        section += nodes.title("", "", nodes.literal("", f"spooler {name}"))
+    def _section(
+        self, command: str, name: str, parser: argparse.ArgumentParser, text: str
+    ) -> nodes.Node:
+        section = nodes.section(ids=[f"{command}-{name}"])
+        section += nodes.title("", "", nodes.literal("", f"{command} {name}"))
         section += nodes.paragraph("", f"{text[0].upper()}{text[1:]}.")
         if rows := [row for action in parser._actions if (row := _row(action))]:
             section += nodes.definition_list("", *rows)
         return section
 
 
-def _sub_commands() -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
-    parser = Command().create_parser("manage.py", "spooler")
+def _sub_commands(command: str) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
+    parser = load_command_class("django_spooler", command).create_parser("manage.py", command)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             texts = {choice.dest: choice.help or "" for choice in action._choices_actions}
