@@ -5,11 +5,15 @@ E001 an entry of ``OPTIONS`` is unknown, or has a value that cannot work
 E002 ``QUEUES`` is no list of names that can be directories
 E003 an entry of ``TASKS`` has a key that nobody reads
 E004 a function that ``cron_job`` decorates cannot be a periodic job
+E005 an entry of ``CRON_CLASSES`` cannot be a periodic job
+E006 ``DJANGO_CRON_LOCK_BACKEND`` names no lock
+E007 ``CRON_CLASSES`` has entries, and django_cron, which keeps their log, is not installed
 W001 the app is installed, but no entry of ``TASKS`` uses its backend
 W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
 W003 a spool directory is inside ``STATIC_ROOT``, ``MEDIA_ROOT`` or a directory of static files
 W004 an option of periodic jobs stands in an entry of ``TASKS`` where nobody reads it
 W005 ``OPTIONS["CRON"]`` is set, and no spool directory of this machine is there to run the jobs
+W006 ``CRON_CLASSES`` has entries, and a lock under which a job may run twice
 ==== ==============================================================================
 
 Each is ``django_spooler.E001`` and so on, as SILENCED_SYSTEM_CHECKS takes them.
@@ -20,7 +24,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
@@ -131,6 +135,51 @@ def check_cron_jobs(app_configs: AppConfigs = None, **kwargs: Any) -> list[Check
 
 
 @register
+def check_cron_classes(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check each class that is to be a periodic job (E005): one that cannot be never runs."""
+    from .cron.classes import class_problems
+
+    return [
+        Error(
+            f"The periodic job {path!r} never runs: {finding}.",
+            hint="Correct the class, or what stands in CRON_CLASSES.",
+            id="django_spooler.E005",
+        )
+        for path, finding in class_problems()
+    ]
+
+
+@register
+def check_cron_lock(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that classes have a lock (E006), a log (E007), and run once (W006)."""
+    from .cron import lock
+
+    remedy = f'Set DJANGO_CRON_LOCK_BACKEND = "{lock.PATH}".'
+    if finding := lock.problem():
+        return [Error(finding, hint=remedy, id="django_spooler.E006")]
+    if not getattr(settings, "CRON_CLASSES", None):
+        return []
+    if not apps.is_installed("django_cron"):
+        return [
+            Error(
+                "CRON_CLASSES has entries, and the tables of django_cron are missing.",
+                hint='Put "django_cron" into INSTALLED_APPS, and migrate.',
+                id="django_spooler.E007",
+            )
+        ]
+    if lock.is_chosen():
+        return []
+    return [
+        CheckWarning(
+            "A class of CRON_CLASSES may run twice at a time: django-cron's own locks are not safe"
+            " over several nodes. OPTIONS['CRON'] leaves them alone.",
+            hint=remedy,
+            id="django_spooler.W006",
+        )
+    ]
+
+
+@register
 def check_cron_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that the options of periodic jobs stand where they are read (W004)."""
     entries = list(_our_entries())
@@ -169,7 +218,8 @@ def check_cron_directory(app_configs: AppConfigs = None, **kwargs: Any) -> list[
 def all_messages() -> list[CheckMessage]:
     """Return what all checks of ours find."""
     checks = (check_options, check_queues, check_entries, check_backend, check_spoolers)
-    of_cron = (check_cron_jobs, check_cron_options, check_cron_directory)
+    of_jobs = (check_cron_jobs, check_cron_classes, check_cron_lock)
+    of_cron = (*of_jobs, check_cron_options, check_cron_directory)
     return [message for check in (*checks, check_directories, *of_cron) for message in check()]
 
 

@@ -170,5 +170,5 @@ def _time(text: str) -> time:
 
 
 def _listed(items: Any) -> str:
-    *others, last = map(str, items) or ["no day"]
+    *others, last = [str(item) for item in items] or ["no day"]
     return f"{', '.join(others)} and {last}" if others else last

@@ -1,6 +1,7 @@
 """Classes of django-cron as periodic jobs: what they are, and which the site has."""
 
 import inspect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,10 @@ from django.utils.module_loading import import_string
 from django_cron.core import CronJobBase
 
 from ..conf import positive_seconds_problem
+from ..perform import in_words
 from .class_schedule import ClassSchedule
+from .jobs import find_job
+from .lock import is_chosen
 
 _CODE_LENGTH = 64
 """Characters of a code that django-cron's log has room for."""
@@ -81,21 +85,46 @@ class ClassJob:
 
 
 def class_jobs() -> list[ClassJob]:
-    """Return the jobs of CRON_CLASSES, in their order; those with a mistake are left out."""
-    found = []
-    for path in getattr(settings, "CRON_CLASSES", ()):
-        try:
-            job = ClassJob(import_string(path))
-        except ImportError:
-            continue  # a system check tells of it
-        if problem(job.cron_class) is None:
-            found.append(job)
-    return found
+    """Return the jobs of CRON_CLASSES, in their order; those that cannot run are left out.
+
+    There are none where the site has chosen another lock than ours.
+    """
+    if not is_chosen():
+        return []
+    classes = (_class_at(path) for path in _paths())
+    return [ClassJob(found) for found in classes if isinstance(found, type) and not problem(found)]
+
+
+def class_problems() -> Iterator[tuple[str, str]]:
+    """Yield each entry of CRON_CLASSES that cannot be a job, and why."""
+    seen: dict[str, str] = {}
+    for path in _paths():
+        found = _class_at(path)
+        if isinstance(found, Exception):
+            yield path, f"it cannot be imported: {in_words(found)}"
+        elif finding := problem(found):
+            yield path, finding
+        elif namesake := seen.get(found.code) or (find_job(found.code) and "a function"):
+            yield path, f"its code {found.code!r} is that of {namesake} too"
+        else:
+            seen[found.code] = path
 
 
 def find_class_job(name: str) -> ClassJob | None:
     """Return the job of CRON_CLASSES with this code or dotted path, None if there is none."""
     return next((job for job in class_jobs() if name in (job.name, job.path)), None)
+
+
+def _paths() -> Iterable[str]:
+    return getattr(settings, "CRON_CLASSES", None) or ()
+
+
+def _class_at(path: str) -> Any:
+    """Return what CRON_CLASSES names, or why there is nothing: whatever its module raises."""
+    try:
+        return import_string(path)
+    except Exception as error:
+        return error
 
 
 def problem(cron_class: Any) -> str | None:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 from django_cron.backends.lock.base import DjangoCronJobLock
+from django_cron.core import DEFAULT_LOCK_BACKEND
 
 if TYPE_CHECKING:
     from ..models import CronRun
     from .heartbeat import Heartbeat
     from .lease import Lease
+
+
+PATH = "django_spooler.cron.DatabaseLeaseLock"
+"""What DJANGO_CRON_LOCK_BACKEND has to be."""
 
 
 class DatabaseLeaseLock(DjangoCronJobLock):  # type: ignore[misc]
@@ -76,11 +81,22 @@ class DatabaseLeaseLock(DjangoCronJobLock):  # type: ignore[misc]
 
 def is_chosen() -> bool:
     """Tell whether the site has chosen this lock, or one made from it."""
+    return problem() is None and issubclass(_chosen(), DatabaseLeaseLock)
+
+
+def problem() -> str | None:
+    """Return why the lock that the site has chosen cannot be used, or None."""
     try:
-        chosen = import_string(getattr(settings, "DJANGO_CRON_LOCK_BACKEND", ""))
-    except ImportError:
-        return False
-    return isinstance(chosen, type) and issubclass(chosen, DatabaseLeaseLock)
+        chosen = _chosen()
+    except ImportError as error:
+        return f"DJANGO_CRON_LOCK_BACKEND cannot be imported: {error}."
+    if isinstance(chosen, type) and issubclass(chosen, DjangoCronJobLock):
+        return None
+    return f"DJANGO_CRON_LOCK_BACKEND is {chosen!r}, which is no lock of django-cron."
+
+
+def _chosen() -> Any:
+    return import_string(getattr(settings, "DJANGO_CRON_LOCK_BACKEND", DEFAULT_LOCK_BACKEND))
 
 
 def refusal(job: str, holder: "CronRun | None") -> str:

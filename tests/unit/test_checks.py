@@ -20,6 +20,8 @@ CHECKS = [
     checks.check_spoolers,
     checks.check_directories,
     checks.check_cron_jobs,
+    checks.check_cron_classes,
+    checks.check_cron_lock,
     checks.check_cron_options,
     checks.check_cron_directory,
 ]
@@ -138,3 +140,60 @@ def test_spool_directory_that_is_served_to_visitors(setting, value):
     with override_settings(**{setting: value}):
         assert f"is inside {setting}" in found({"OPTIONS": options})["W003"]
         assert found({"OPTIONS": {"SPOOLERS": {"default": "/srvice"}}}) == {}
+
+
+# Classes of django-cron
+
+CLASSES = "tests.unit.classes_for_tests"
+LOCK = "django_spooler.cron.DatabaseLeaseLock"
+
+
+def found_of(*paths, **settings):
+    """Return what all checks say with these CRON_CLASSES, and our lock unless another is given."""
+    settings = {"DJANGO_CRON_LOCK_BACKEND": LOCK, "CRON_CLASSES": list(paths), **settings}
+    with override_settings(**settings):
+        return found({})
+
+
+def test_good_classes_are_left_alone():
+    assert found_of(f"{CLASSES}.Hourly", f"{CLASSES}.AtMidnight") == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "finding"),
+    [
+        ("no.such.module.Job", "it cannot be imported: ModuleNotFoundError"),
+        (f"{CLASSES}.NoSuchClass", "it cannot be imported: ImportError"),
+        ("NoPath", "it cannot be imported: ImportError"),
+        (f"{CLASSES}.NOT_A_CLASS", "'a text' is no subclass of django_cron.CronJobBase"),
+        (f"{CLASSES}.NoCode", "it does not have a code attribute"),
+        (f"{CLASSES}.LongCode", "must be a string of 1 to 64 characters"),
+        (f"{CLASSES}.NoSchedule", "its schedule is None, which cannot be read"),
+        (f"{CLASSES}.WrongTime", "time data 'noon' does not match format"),
+        (f"{CLASSES}.WrongLease", "its lease is -1: it must be a number of seconds above zero"),
+        (f"{CLASSES}.NamedTwice", f"its code 'class-hourly' is that of {CLASSES}.Hourly too"),
+        (f"{CLASSES}.NamedLikeAFunction", "its code 'hourly' is that of a function too"),
+    ],
+)
+def test_wrong_class(path, finding):
+    told = found_of(f"{CLASSES}.Hourly", path)
+    assert told.keys() == {"E005"}
+    assert path in told["E005"]
+    assert finding in told["E005"]
+
+
+@pytest.mark.parametrize("lock", ["no.such.Lock", f"{CLASSES}.Hourly", "NoPath"])
+def test_wrong_lock(lock):
+    assert found_of(DJANGO_CRON_LOCK_BACKEND=lock).keys() == {"E006"}
+
+
+def test_log_of_classes_that_is_not_installed():
+    apps = [app for app in settings.INSTALLED_APPS if app != "django_cron"]
+    assert found_of(f"{CLASSES}.Hourly", INSTALLED_APPS=apps).keys() == {"E007"}
+
+
+@pytest.mark.parametrize("name", ["cache.CacheLock", "file.FileLock", "database.DatabaseLock"])
+def test_lock_under_which_a_class_may_run_twice(name):
+    lock = f"django_cron.backends.lock.{name}"
+    assert found_of(f"{CLASSES}.Hourly", DJANGO_CRON_LOCK_BACKEND=lock).keys() == {"W006"}
+    assert found_of(DJANGO_CRON_LOCK_BACKEND=lock) == {}
