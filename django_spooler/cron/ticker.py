@@ -37,7 +37,10 @@ _SHORTEST = 0.005
 """Seconds between two looks at least."""
 
 _PATIENCE = 3.0
-"""Seconds after the database was away in which no run is taken over: its owner has to find it first."""
+"""Seconds in which nothing is claimed after the database was away.
+
+Whoever runs a job, and could not renew its lease, has to be heard of before it is taken for dead.
+"""
 
 _SAME_ERROR = 60.0
 """Seconds after which the same error is logged again."""
@@ -63,7 +66,7 @@ class Ticker:
         self._knows = False
         """Whether the database knows the jobs."""
         self._ran = set(self._jobs)
-        self._takes_over_at = 0.0
+        self._goes_on_at: float | None = None
         self._next_round = 0.0
         self._complaint = ("", 0.0)
 
@@ -79,14 +82,19 @@ class Ticker:
     def _tick_unless_away(self) -> float:
         """Return the seconds until the next tick."""
         try:
-            return TICK if self._is_paused() else self._tick()
+            return TICK if self._is_to_wait() else self._tick()
         except (Error, SpoolerError) as error:
             self._complain(f"Periodic jobs wait: {error}")
             connections.close_all()
-            self._takes_over_at = time.monotonic() + _PATIENCE
+            self._goes_on_at = time.monotonic() + _PATIENCE
             return TICK
 
-    def _is_paused(self) -> bool:
+    def _is_to_wait(self) -> bool:
+        if self._goes_on_at is not None:
+            claims.look()  # while it fails, it is not the time yet
+            if time.monotonic() < self._goes_on_at:
+                return True
+            self._goes_on_at = None
         return bool({ALL_QUEUES, QUEUE} & self._spool.paused())
 
     def _tick(self) -> float:
@@ -97,7 +105,7 @@ class Ticker:
         moment, look_at = claims.look()
         looked_at = time.monotonic()
         names = {name for name, start in self._starts.items() if start <= moment}
-        if look_at is not None and look_at <= moment and looked_at >= self._takes_over_at:
+        if look_at is not None and look_at <= moment:
             names |= claims.to_look_at(moment) & set(self._jobs)
         if names:
             self._decide([self._jobs[name] for name in sorted(names)], moment)

@@ -11,6 +11,7 @@ from tests.databases import KIND
 
 from .nodes import APPS, assert_each_slot_once, environment_of_clock, history, nodes, start
 from .preload import build
+from .proxy import proxied
 from .server import Site, wait_until
 from .setups import BARE
 
@@ -226,3 +227,36 @@ def test_classes_of_django_cron_run_in_the_spoolers_too(launch, job):
     assert len(began()) <= count + 1
     servers[0].site.manage("crons", "run", job)
     assert len(began()) > count
+
+
+@pytest.mark.applies_if(KIND != "sqlite")  # it has no server that could be away
+def test_run_goes_on_while_the_database_is_away_and_is_not_run_twice(
+    launch, job, databases, tmp_path, django_db_blocker
+):
+    jobs = [{"code": job, "every": 1, "lease": 2, "gate": job}]
+    with django_db_blocker.unblock(), proxied(databases, tmp_path) as (proxy, through_proxy):
+        sites = [
+            launch.site(
+                INSTALLED_APPS=APPS, JOBS=jobs, OPTIONS={"CRON": True}, DATABASES=through_proxy
+            )
+            for _ in range(2)
+        ]
+        for site in sites:
+            site.close_gate(job)
+        servers = [launch.server(BARE, site=site) for site in sites]
+
+        def began():
+            return [event for site in sites for event in site.events("began", job=job)]
+
+        wait_until(began, "a run has begun")
+        (first,) = began()
+        proxy.cut()
+        for server in servers:
+            wait_until(lambda log=server: "Periodic jobs wait" in log.log, "it says so")
+        time.sleep(3)  # the lease is over by now, and nobody could renew it
+        for site in sites:
+            site.open_gate(job)
+        proxy.mend()
+        wait_until(lambda: len(began()) >= 3, "it goes on")
+        assert [event["slot"] for event in began()].count(first["slot"]) == 1
+        assert outcomes(sites[0], job, first["slot"]) == ["success"]
