@@ -1,12 +1,13 @@
-"""The directive ``command-line``: a section for each sub-command of a command of ours.
+"""The directive ``command-line``: a section for each sub-command of a command of ours, or its arguments.
 
 Its argument is the command, by default ``spooler``. The text comes from the command's own parser, so it says what ``--help`` says.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -18,9 +19,11 @@ class CommandLine(SphinxDirective):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return a section for each."""
+        """Return a section for each sub-command; of a command without, its arguments."""
         command = self.arguments[0] if self.arguments else "spooler"
-        return [self._section(command, *found) for found in _sub_commands(command)]
+        parser = _parser(command)
+        sections = [self._section(command, *found) for found in _sub_commands(parser)]
+        return sections or _arguments(action for action in parser._actions if _is_own(action))
 
     def _section(
         self, command: str, name: str, parser: argparse.ArgumentParser, text: str
@@ -28,13 +31,28 @@ class CommandLine(SphinxDirective):
         section = nodes.section(ids=[f"{command}-{name}"])
         section += nodes.title("", "", nodes.literal("", f"{command} {name}"))
         section += nodes.paragraph("", f"{text[0].upper()}{text[1:]}.")
-        if rows := [row for action in parser._actions if (row := _row(action))]:
-            section += nodes.definition_list("", *rows)
+        section += _arguments(parser._actions)
         return section
 
 
-def _sub_commands(command: str) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
-    parser = load_command_class("django_spooler", command).create_parser("manage.py", command)
+def _parser(command: str) -> argparse.ArgumentParser:
+    return load_command_class("django_spooler", command).create_parser("manage.py", command)
+
+
+def _is_own(action: argparse.Action) -> bool:
+    """Tell whether an argument is one that not every command of Django's has."""
+    common = BaseCommand().create_parser("manage.py", "")._actions
+    return action.dest not in {known.dest for known in common}
+
+
+def _arguments(actions: Iterable[argparse.Action]) -> list[nodes.Node]:
+    rows = [row for action in actions if (row := _row(action))]
+    return [nodes.definition_list("", *rows)] if rows else []
+
+
+def _sub_commands(
+    parser: argparse.ArgumentParser,
+) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             texts = {choice.dest: choice.help or "" for choice in action._choices_actions}
