@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .compat import AnyTask
 from .cron.own import own_task
-from .executors.base import MARK, Job
+from .executors.base import Job
 from .message import Message
 from .operations import discard
 from .overview import find_file
@@ -54,7 +54,7 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
     """
     job = _job(task, queue)
     start = time.monotonic()
-    path = spool.publish(packet.encode(MARK, job.body), Place.of(queue, _PRIORITY))
+    path = spool.publish(packet.encode(packet.MARK, job.body), Place.of(queue, _PRIORITY))
     song = None
     try:
         song = _listen(spool, path, start, start + seconds)

@@ -8,6 +8,7 @@ import time
 from .exceptions import SpoolUnavailable
 from .spool.directory import Spool
 from .spool.files import names_in
+from .spool.unfinished import WORDS, is_unfinished
 
 logger = logging.getLogger("django_spooler")
 
@@ -35,14 +36,11 @@ def tidy(spool: Spool, *, max_age: float | None, max_count: int | None) -> None:
 
 
 def _remove_abandoned(spool: Spool, before: float) -> None:
-    for path in _unfinished(spool):
+    """Remove what nobody finished in ``tmp``; a living process's last words are not of that."""
+    living = {f"{WORDS}{name}" for name in names_in(spool.path("processes"))}
+    for name in names_in(spool.path("tmp")):
+        path = spool.path("tmp", name)
         with contextlib.suppress(OSError):
-            if os.lstat(path).st_ctime >= before:
-                continue
-            os.unlink(path)
-
-
-def _unfinished(spool: Spool) -> list[str]:
-    """Return what nobody finished in ``tmp``; a living process's last words are not of that."""
-    living = {f"words-{name}" for name in names_in(spool.path("processes"))}
-    return [spool.path("tmp", name) for name in names_in(spool.path("tmp")) if name not in living]
+            is_old = name not in living and os.lstat(path).st_ctime < before
+            if is_old and is_unfinished(path):
+                os.unlink(path)

@@ -13,7 +13,6 @@ from .backends import options_of, signatures_required
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .envelope import read
 from .exceptions import SpoolerError, UnreadableTask
-from .executors.base import MARK
 from .message import encode, encode_attempt
 from .overview import locate, processes
 from .spool import packet
@@ -214,7 +213,7 @@ def _rewrite(spool: Spool, file: TaskFile, **changes: Any) -> bool:
     options = options_of(message.backend)
     is_done = spool.rewrite(
         file.path,
-        packet.encode(MARK, line + b"".join(map(encode_attempt, journal))),
+        packet.encode(packet.MARK, line + b"".join(map(encode_attempt, journal))),
         name,
         Place.of(message.queue, message.priority),
         message.id,

@@ -6,7 +6,6 @@ is also what a task brings about that takes a whole container with it each time,
 that the runner was told to leave it is not believed for ever.
 """
 
-import contextlib
 import logging
 import signal
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from .settle import settle_killed
 from .spool.counts import Counts
-from .spool.directory import ASTRAY, Spool
+from .spool.directory import Spool
 from .spool.files import is_stray, names_if_open, names_in
 from .spool.place import parse_claimed_name
 from .spool.process import (
@@ -29,6 +28,7 @@ from .spool.process import (
     read_card,
 )
 from .spool.queue import Claimed
+from .spool.strays import strays
 from .spool.words import UNSEEN, LastWords, forget_words, last_words
 
 logger = logging.getLogger("django_spooler")
@@ -66,6 +66,8 @@ class Recovery:
                 self.recover(card.name, self._death(card, generations))
             elif self._waited_enough(card) and not is_running(card.pid):
                 self.recover(card.name, last_words(self.spool, card.name).cause or UNSEEN)
+        for path in strays(self.spool):
+            self.spool.set_stray_aside(path)
         self._adopt_unknown({card.name for card, _ in known})
         forget_unfinished(self.spool, time.time() - SUPERVISOR_PATIENCE)
 
@@ -139,8 +141,7 @@ class Recovery:
             if name in known:
                 continue
             if is_stray(path := self.spool.path("running", name)):
-                with contextlib.suppress(OSError):
-                    self.spool.set_aside(path, ASTRAY)
+                self.spool.set_stray_aside(path)
             else:
                 first = self._seen_dead.setdefault(name, time.monotonic())
                 if time.monotonic() - first > SUPERVISOR_PATIENCE:
@@ -154,8 +155,7 @@ def claimed_by(spool: Spool, name: str) -> list[Claimed]:
         path = spool.path("running", name, entry)
         parsed = parse_claimed_name(entry)
         if parsed is None:
-            with contextlib.suppress(OSError):
-                spool.set_aside(path, ASTRAY)
+            spool.set_stray_aside(path)
         else:
             found.append(Claimed(path, parsed[1], parsed[0]))
     return found

@@ -11,6 +11,7 @@ from types import FrameType
 
 from . import executors
 from .backends import process_options
+from .settle import announce_set_aside
 from .spool.directory import Spool
 from .supervisor import Supervisor
 from .tasks import load_tasks
@@ -38,7 +39,7 @@ def work(
     generation = f"{socket.gethostname()}:work:{os.getpid()}:{time.time()}"
     supervisors = [
         Supervisor(
-            Spool(directory),
+            Spool(directory, announce_set_aside),
             "work",
             generation,
             runners=processes,

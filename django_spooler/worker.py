@@ -115,9 +115,9 @@ class Worker:
 
     def _look_first(self) -> None:
         """Clean the directory before uWSGI's loop reads it: it deletes what is damaged."""
-        self._spool = Spool(self._own_directory())
+        self._spool = Spool(self._own_directory(), announce_set_aside)
         self._scanned = ScannedDirectory(
-            self._spool, self._neighbours.verdict, partial(adopt, self._spool), announce_set_aside
+            self._spool, self._neighbours.verdict, partial(adopt, self._spool)
         )
         self._look_around()
 

@@ -9,9 +9,6 @@ from ..message import Message, encode
 from ..result import SpoolerResult
 from ..spool.place import Place
 
-MARK = {b"django_spooler": b"1"}
-"""The variable that tells our packets from other libraries'."""
-
 
 @dataclass(slots=True)  # not frozen: each field of a frozen one costs a call
 class Job:

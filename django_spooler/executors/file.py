@@ -3,8 +3,8 @@
 import time
 
 from ..spool.directory import Spool
-from ..spool.packet import encode
-from .base import MARK, Executor, Job
+from ..spool.packet import MARK, encode
+from .base import Executor, Job
 
 
 class FileExecutor(Executor):

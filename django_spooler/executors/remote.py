@@ -12,8 +12,8 @@ import time
 from urllib.parse import urlsplit
 
 from ..exceptions import SpoolUnavailable
-from ..spool.packet import encode
-from .base import MARK, Executor, Job
+from ..spool.packet import MARK, encode
+from .base import Executor, Job
 
 TIMEOUT = 10.0
 """Seconds to connect, and to get the answer."""

@@ -9,8 +9,8 @@ from types import ModuleType
 
 from ..spool.directory import Spool
 from ..spool.files import set_due
-from ..spool.packet import encode
-from .base import MARK, Executor, Job
+from ..spool.packet import MARK, encode
+from .base import Executor, Job
 
 
 @cache

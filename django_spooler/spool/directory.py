@@ -25,7 +25,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -62,14 +62,20 @@ _durable: set[tuple[str, int]] = set()
 
 _DURABLE_MAX = 1000
 
-_STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
+STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
 
 
 class Spool:
     """The task files of one spool directory."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        announce: Callable[[str, str], None] = lambda name, reason: None,
+    ) -> None:
+        """``announce`` gets name and reason of what is set aside and is no task of ours."""
         self.directory = os.fspath(directory)
+        self.announce = announce
         self.tree = os.path.join(self.directory, TREE)
 
     def __repr__(self) -> str:
@@ -86,7 +92,7 @@ class Spool:
 
     def make_tree(self) -> None:
         """Make the tree. Raise OSError where that cannot be done."""
-        for state in _STATES:
+        for state in STATES:
             os.makedirs(self.path(state), mode=0o750, exist_ok=True)
 
     def require_access(self) -> None:
@@ -221,6 +227,12 @@ class Spool:
             _remove_failed_entry(entry)
             raise
         return os.path.basename(entry)
+
+    def set_stray_aside(self, path: str) -> None:
+        """Move what stands where nothing of its kind belongs to ``failed``, if that is allowed."""
+        with contextlib.suppress(OSError):
+            self.set_aside(path, ASTRAY)
+            self.announce(os.path.basename(path), ASTRAY)
 
     def _numbered_directory_of(self, path: str) -> str | None:
         parent, name = os.path.split(os.path.dirname(path))

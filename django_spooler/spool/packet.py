@@ -17,6 +17,9 @@ from collections.abc import Mapping
 
 from ..exceptions import DamagedTask
 
+MARK = {b"django_spooler": b"1"}
+"""The variable that tells our packets from other libraries'."""
+
 MODIFIER_SPOOLER = 17
 MAX_SIZE = 0xFFFF
 
@@ -32,6 +35,10 @@ def encode(variables: Mapping[bytes, bytes], body: bytes = b"") -> bytes:
     if size > MAX_SIZE:
         raise ValueError(f"{size} bytes of variables; a uwsgi packet carries {MAX_SIZE}")
     return _HEADER.pack(MODIFIER_SPOOLER, size, 0) + b"".join(parts) + body
+
+
+BELL = encode({b"django_spooler": b"bell"})
+"""The whole content of a bell."""
 
 
 def split(content: bytes) -> tuple[bytes, bytes]:

@@ -20,8 +20,10 @@ from dataclasses import asdict, dataclass, field
 from types import NoneType
 from typing import IO, Any
 
+from ..exceptions import DamagedTask
 from .directory import Spool
-from .files import is_gone, names_in, open_without_waiting
+from .files import is_gone, names_in, open_without_waiting, read_file
+from .unfinished import UNFINISHED_CARD, is_unfinished
 
 SUPERVISOR = "supervisor"
 RUNNER = "runner"
@@ -29,7 +31,6 @@ SPOOLER = "spooler"
 """A process of uWSGI's spooler; it is a supervisor too once uWSGI has called our handler."""
 SERVER = "server"
 """A process of uWSGI that imported our worker and is no spooler: the master, or a web worker."""
-_UNFINISHED = "card-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,20 @@ def cards(spool: Spool) -> Iterator[tuple[Card, bool]]:
             yield card, _is_locked(path)
 
 
+def is_card(path: str) -> bool:
+    """Tell whether this is a card, or held as one: what a newer version writes may read otherwise.
+
+    Raise OSError where that is not known.
+    """
+    if _read(path, os.path.basename(path)) is not None:
+        return True
+    try:
+        read_file(path, 0)
+    except DamagedTask:
+        return False
+    return _is_locked(path)
+
+
 def read_card(spool: Spool, name: str) -> Card | None:
     """Return the card of this name, None where there is none that can be read."""
     return _read(spool.path("processes", name), name)
@@ -214,15 +229,16 @@ def forget_unfinished(spool: Spool, before: float) -> None:
     """Remove the cards, begun ``before``, of processes that died before anyone could see them."""
     for name in names_in(spool.path("tmp")):
         path = spool.path("tmp", name)
-        if name.startswith(_UNFINISHED):
+        if name.startswith(UNFINISHED_CARD):
             with contextlib.suppress(OSError):
-                if os.lstat(path).st_mtime < before and not _is_locked(path):
+                is_old = os.lstat(path).st_mtime < before
+                if is_old and is_unfinished(path) and not _is_locked(path):
                     os.unlink(path)
 
 
 def _beside(spool: Spool, name: str) -> str:
     """Return where a card is written before all may see it."""
-    return spool.path("tmp", f"{_UNFINISHED}{name}")
+    return spool.path("tmp", f"{UNFINISHED_CARD}{name}")
 
 
 def _own(path: str) -> Card | None:
@@ -245,8 +261,8 @@ def _is_locked(path: str) -> bool:
     if _own(path):
         return True
     try:
-        with open(path, "r+b", opener=open_without_waiting) as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with open(path, "rb", opener=open_without_waiting) as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError:  # locked, or for now nobody can tell

@@ -6,7 +6,6 @@ a heap nor a rescan per task. A level is listed again only when its snapshot is 
 watcher has marked one of its directories.
 """
 
-import contextlib
 import errno
 import logging
 import os
@@ -14,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .directory import ALL_QUEUES, ASTRAY, Spool
+from .directory import ALL_QUEUES, Spool
 from .files import is_closed, is_stray, names_in
 from .names import TaskName, order
 from .place import Place, claimed_name, has_room, parse_level
@@ -158,6 +157,7 @@ class ReadyQueue:
             finding = f"it could not be claimed: {error.strerror}"
             try:
                 self._spool.set_aside(path, finding, place=place)
+                self._spool.announce(os.path.basename(path), finding)
             except PermissionError:  # it stays, and is tried again at the next listing
                 logger.error("%r stays where it is: %s", path, finding)
             except FileNotFoundError:
@@ -217,7 +217,7 @@ class ReadyQueue:
 
     def _level_directories(self, queue_directory: str) -> Iterator[tuple[str, int]]:
         if is_stray(queue_directory):  # a link would lead to what is not ours to move
-            self._set_stray_aside(queue_directory)
+            self._spool.set_stray_aside(queue_directory)
             return
         try:
             self._watcher.watch_entries(queue_directory)
@@ -230,7 +230,7 @@ class ReadyQueue:
         for name in names_in(queue_directory):
             path, number = os.path.join(queue_directory, name), parse_level(name)
             if number is None or is_stray(path):
-                self._set_stray_aside(path)
+                self._spool.set_stray_aside(path)
             else:
                 yield path, number
 
@@ -244,10 +244,6 @@ class ReadyQueue:
             for number, level in sorted(found.items())
         ]
         self._level_of = {path: level for level in self._levels for path in level.directories}
-
-    def _set_stray_aside(self, path: str) -> None:
-        with contextlib.suppress(OSError):
-            self._spool.set_aside(path, ASTRAY)
 
     def _relist_now_and_then(self) -> None:
         if time.monotonic() >= self._relist_at:

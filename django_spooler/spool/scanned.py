@@ -22,16 +22,15 @@ from ..exceptions import DamagedTask
 from .directory import Spool, is_spool_name
 from .files import StillWritten, is_directory, names_if_open, names_in, read_file, read_settled
 from .names import PREFIX
-from .packet import HEADER_SIZE, MAX_SIZE, decode_variables, encode, split
+from .packet import BELL, HEADER_SIZE, MAX_SIZE, decode_variables, split
 from .place import is_number
+from .unfinished import UNFINISHED_BELL
 
 _BELL = f"{PREFIX}!django_spooler_bell_"
 """``!`` sorts before letters and digits: with ``spooler-ordered`` a bell is read early."""
 
 _GUARD = "0" * 20
 """Numbers sort by their leading zeros, the more the earlier; nobody's priority has as many."""
-
-_BELL_CONTENT = encode({b"django_spooler": b"bell"})
 
 _LONG_AGO = 0
 """A bell's mtime: the loop passes over files of the future, and a clock may be set back."""
@@ -67,11 +66,12 @@ def _hang(spool: Spool, path: str) -> None:
         return
     if os.path.lexists(path):  # a power cut may leave an empty one
         with contextlib.suppress(FileNotFoundError):
-            spool.set_aside(path, "it stood where a bell belongs")
-    beside = spool.path("tmp", f"bell-{os.getpid()}")
+            spool.set_aside(path, reason := "it stood where a bell belongs")
+            spool.announce(os.path.basename(path), reason)
+    beside = spool.path("tmp", f"{UNFINISHED_BELL}{os.getpid()}")
     try:
         with open(beside, "wb") as file:
-            file.write(_BELL_CONTENT)
+            file.write(BELL)
         os.utime(beside, (_LONG_AGO, _LONG_AGO))
         os.rename(beside, path)
     except OSError:
@@ -86,7 +86,7 @@ def _is_whole_bell(path: str) -> bool:
         status = os.lstat(path)
     except FileNotFoundError:
         return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != len(_BELL_CONTENT):
+    if not stat.S_ISREG(status.st_mode) or status.st_size != len(BELL):
         return False
     if status.st_mtime != _LONG_AGO:
         os.utime(path, (_LONG_AGO, _LONG_AGO))
@@ -121,17 +121,14 @@ class ScannedDirectory:
         spool: Spool,
         judge: Callable[[Mapping[bytes, bytes]], Verdict],
         adopt: Callable[[str], None],
-        announce: Callable[[str, str], None],
     ) -> None:
         """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.
 
-        ``adopt`` moves the file and may raise DamagedTask or StillWritten. ``announce`` gets
-        name and reason of what was set aside.
+        ``adopt`` moves the file and may raise DamagedTask or StillWritten.
         """
         self._spool = spool
         self._judge = judge
         self._adopt = adopt
-        self._announce = announce
         self._seen: dict[str, tuple[int, int, int]] = {}
         self._others: dict[str, float] = {}
         self._untried: set[str] = set()
@@ -212,7 +209,7 @@ class ScannedDirectory:
         with _not_in_use(path) as free:
             if free:
                 self._spool.set_aside(path, verdict)
-                self._announce(os.path.basename(path), verdict)
+                self._spool.announce(os.path.basename(path), verdict)
 
 
 def _read_variables(path: str) -> dict[bytes, bytes]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .directory import ASTRAY, Spool
+from .directory import Spool
 from .files import is_closed, is_still_written, is_stray, names_in
 from .names import TaskName, order
 from .place import Place, is_number, parse_level
@@ -181,7 +181,7 @@ class Schedule:
         for place, shelf in self._shelves(scheduled):
             for name, path in self._entries(shelf):
                 if not is_number(name) or len(name) > 12 or is_stray(path):
-                    self._set_stray_aside(path)
+                    self._spool.set_stray_aside(path)
                 elif path not in self._minutes:
                     minute = _Minute(path, place, int(name) * 60)
                     self._minutes[path] = minute
@@ -193,13 +193,13 @@ class Schedule:
             for level_name, path in self._entries(os.path.join(scheduled, queue)):
                 level = parse_level(level_name)
                 if level is None:
-                    self._set_stray_aside(path)
+                    self._spool.set_stray_aside(path)
                 else:
                     yield Place(queue, level), path
 
     def _entries(self, directory: str) -> list[tuple[str, str]]:
         if is_stray(directory):  # a link would lead to files that are not ours to move
-            self._set_stray_aside(directory)
+            self._spool.set_stray_aside(directory)
             return []
         try:
             self._watcher.watch_entries(directory)
@@ -210,7 +210,3 @@ class Schedule:
                 raise
             return []
         return [(name, os.path.join(directory, name)) for name in names_in(directory)]
-
-    def _set_stray_aside(self, path: str) -> None:
-        with contextlib.suppress(OSError):
-            self._spool.set_aside(path, ASTRAY)

@@ -13,6 +13,7 @@ from typing import IO
 
 from .directory import Spool
 from .files import open_without_waiting
+from .unfinished import WORDS
 
 GRACE = "What follows is the end of its grace.\n"
 """What is written before the stack that ``faulthandler`` will add where a stop waits no longer."""
@@ -94,4 +95,4 @@ def forget_words(spool: Spool, name: str) -> None:
 
 
 def _path(spool: Spool, name: str) -> str:
-    return spool.path("tmp", f"words-{name}")
+    return spool.path("tmp", f"{WORDS}{name}")

@@ -31,7 +31,7 @@ from .server import ROOT, Server, running
 
 FULL = 10_000
 _IMMOVABLE = b"uwsgi_spoolfile_on_immovable"
-_SHELVES = (b"/ready", b"/scheduled", b"/running", b"/failed")
+_SHELVES = (b"/ready", b"/scheduled", b"/running", b"/failed", b"/django")
 PREFIX = b"uwsgi_spoolfile_on_"
 EVIDENCE = Path(tempfile.gettempdir(), f"evil-{os.getpid()}")
 """Made by hostile code, should it run."""
@@ -132,6 +132,9 @@ class _Strewer:
             tree + b"/running/nobody",
             tree + b"/running",
             tree + b"/failed",
+            tree + b"/tmp",
+            tree + b"/processes",
+            tree,
         ]
         for place in self._places:
             os.makedirs(place, exist_ok=True)

@@ -289,7 +289,7 @@ class Server(Site):
     def cards(self) -> dict[int, dict[str, Any]]:
         """Return the cards of the processes that serve the directory, dead ones too, by pid."""
         found = {}
-        for path in (self.tree / "processes").glob("*"):
+        for path in filter(Path.is_file, (self.tree / "processes").glob("*")):
             with contextlib.suppress(OSError, ValueError):
                 card = json.loads(path.read_text())
                 found[card["pid"]] = card

@@ -162,7 +162,7 @@ def test_nothing_of_the_dead_is_left(spool):
 
 def test_card_of_a_process_that_died_as_it_wrote_it_is_removed(spool):
     """Runner and supervisor, killed in that moment, left it in ``tmp`` for an hour."""
-    unfinished = Path(spool.path("tmp", "card-web1-0123"))
+    unfinished = Path(spool.path("tmp", "card-web1-0123456789ab"))
     for age, is_left in ((0, True), (60, False)):
         unfinished.write_text("{")
         os.utime(unfinished, (time.time() - age, time.time() - age))

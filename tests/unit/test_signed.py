@@ -11,10 +11,9 @@ from django.test import override_settings
 from django_spooler import message, overview
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import NewerTask, UntrustedTask
-from django_spooler.executors.base import MARK
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
-from django_spooler.spool.packet import encode
+from django_spooler.spool.packet import MARK, encode
 from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
 

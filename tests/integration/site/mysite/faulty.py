@@ -34,7 +34,6 @@ from django_spooler.consumer import adopt
 from django_spooler.envelope import read
 from django_spooler.exceptions import DamagedTask, SpoolUnavailable
 from django_spooler.executors import Job
-from django_spooler.executors.base import MARK
 from django_spooler.executors.file import FileExecutor
 from django_spooler.housekeeping import tidy
 from django_spooler.perform import Again, Done, Failed, Repeat, as_task_error
@@ -44,7 +43,7 @@ from django_spooler.settle import settle
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import names_in
 from django_spooler.spool.listing import TaskFile, files
-from django_spooler.spool.packet import encode
+from django_spooler.spool.packet import MARK, encode
 from django_spooler.spool.place import Place, claimed_name
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 from django_spooler.spool.queue import Claimed, ReadyQueue
@@ -373,7 +372,7 @@ def clean_scanned_directory(world: World) -> Act:
     for name, content in (("whole", whole), ("half", world.half)):
         Path(world.spool.directory, f"uwsgi_spoolfile_on_{name}").write_bytes(content)
     scanned = ScannedDirectory(
-        world.spool, lambda variables: None, lambda path: adopt(world.spool, path), lambda *_: None
+        world.spool, lambda variables: None, lambda path: adopt(world.spool, path)
     )
 
     return scanned.sweep

@@ -1,0 +1,115 @@
+"""What is in our tree and none of ours: it is listed, and never deleted."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from django_spooler import overview
+from django_spooler.housekeeping import tidy
+from django_spooler.recovery import Recovery
+from django_spooler.spool.directory import ASTRAY, Spool
+from django_spooler.spool.packet import BELL, MARK, encode
+from django_spooler.spool.process import SUPERVISOR, HeldCard, new_card
+from django_spooler.spool.words import open_for_last_words
+
+OURS = "uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456"
+LONG_AGO = 1e9
+
+
+@pytest.fixture
+def announced():
+    return []
+
+
+@pytest.fixture
+def spool(tmp_path, announced):
+    spool = Spool(tmp_path, lambda name, reason: announced.append((name, reason)))
+    spool.prepare()
+    return spool
+
+
+def put(spool: Spool, place: str, content: bytes = b"words") -> str:
+    """Write a file that looks as if it were there for long."""
+    path = os.path.join(spool.tree, place)
+    Path(path).write_bytes(content)
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "tmp/notes",
+        "tmp/card-of-somebody",
+        "tmp/card-web1-0123456789ab",
+        "tmp/words-of-somebody",
+        "tmp/bell-1",
+        f"tmp/{OURS}",
+        f"tmp/{OURS}.gz",
+        "processes/notes",
+        "processes/web1-0123456789ab",
+        "paused/notes",
+        "notes",
+    ],
+)
+def test_stray_file_is_listed_and_whole(spool, announced, place):
+    put(spool, place)
+    tidy(spool, max_age=None, max_count=None)
+    Recovery(spool).sweep()
+    (entry,) = overview.entries(spool, "failed")
+    assert os.path.basename(entry.file) == os.path.basename(place)
+    assert Path(entry.file).read_bytes() == b"words"
+    assert announced == [(os.path.basename(place), ASTRAY)]
+
+
+@pytest.mark.parametrize("place", ["tmp", "processes", "paused"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
+def test_stray_that_is_no_file_is_listed(spool, place, make):
+    make(spool.path(place, "stray"))
+    Recovery(spool).sweep()
+    (entry,) = overview.entries(spool, "failed")
+    assert "stray" in entry.file
+
+
+def test_card_that_is_none_is_kept_though_something_runs_under_its_name(spool, monkeypatch):
+    monkeypatch.setattr("django_spooler.recovery.SUPERVISOR_PATIENCE", -1.0)
+    put(spool, "processes/nobody")
+    os.mkdir(spool.path("running", "nobody"))
+    Recovery(spool).sweep()
+    (entry,) = overview.entries(spool, "failed")
+    assert Path(entry.file).read_bytes() == b"words"
+    assert not os.path.exists(spool.path("running", "nobody"))
+
+
+@pytest.mark.parametrize(
+    "name, whole",
+    [
+        (OURS, encode(MARK, b'{"v":1')),
+        ("bell-7", BELL),
+        ("card-web1-0123456789ab", b'{"name": "we'),
+    ],
+)
+def test_what_we_had_not_finished_is_left_and_in_the_end_removed(spool, monkeypatch, name, whole):
+    for content in (b"", whole[:1], whole):
+        path = put(spool, f"tmp/{name}", content)
+        tidy(spool, max_age=None, max_count=None)
+        assert os.path.exists(path), "its producer may be at work"
+        with monkeypatch.context() as later:
+            later.setattr("django_spooler.housekeeping._ABANDONED", -1.0)
+            tidy(spool, max_age=None, max_count=None)
+        assert not os.path.exists(path)
+    assert not list(overview.entries(spool, "failed"))
+
+
+def test_what_is_ours_stays(spool):
+    card = HeldCard(spool, new_card(SUPERVISOR, "work", "this one"))
+    spool.pause()
+    spool.pause("mail")
+    with open_for_last_words(spool, card.card.name):
+        Recovery(spool).sweep()
+        assert os.path.exists(spool.path("processes", card.card.name))
+        assert spool.paused() == {";all", "mail"}
+        assert len(os.listdir(spool.path("tmp"))) == 1
+    card.leave()
+    assert not list(overview.entries(spool, "failed"))
