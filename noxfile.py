@@ -13,7 +13,7 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
 SERVERS = ["postgresql", "mariadb"]
-SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
+SHORT = ["tests/unit", "tests/integration/test_tasks.py", "tests/integration/test_cron.py"]
 
 ONCE = [
     "tests/browser",

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
-from tests.databases import KIND, database
+from tests.databases import empty_database
 
 from .server import Producer, Server, Setup, Site
 from .setups import BARE
@@ -26,25 +25,12 @@ def databases(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
 ) -> Iterator[dict[str, Any]]:
     """Make a database that other processes can use too, with the site's tables; give DATABASES."""
-    with django_db_blocker.unblock(), _empty_database(tmp_path_factory) as entry:
+    name = f"spooler_site_{tmp_path_factory.getbasetemp().name.replace('-', '_')}"
+    directory = tmp_path_factory.mktemp("database")
+    with django_db_blocker.unblock(), empty_database(directory, name) as entry:
         site = Site(tmp_path_factory.mktemp("tables") / "site", {"DATABASES": {"default": entry}})
         site.manage("migrate", "--run-syncdb", "--verbosity=0")
         yield {"default": entry}
-
-
-@contextlib.contextmanager
-def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    if KIND == "sqlite":
-        yield database(str(tmp_path_factory.mktemp("database") / "db.sqlite3"))
-        return
-    name = f"spooler_site_{tmp_path_factory.getbasetemp().name.replace('-', '_')}"
-    quoted = connection.ops.quote_name(name)
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {quoted}")
-        cursor.execute(f"CREATE DATABASE {quoted}")
-    yield database(name)
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f"DROP DATABASE {quoted}")
 
 
 class Launcher:

@@ -6,7 +6,15 @@ import pytest
 
 from . import ROWS
 
-SIZES = {"kept": 400, "crash": 1, "timing": 1000, "deploy": 1, "hostile": 120, "soak": 15}
+SIZES = {
+    "kept": 400,
+    "crash": 1,
+    "timing": 1000,
+    "deploy": 1,
+    "hostile": 120,
+    "cron": 12,
+    "soak": 15,
+}
 """How much of each row fits into every run."""
 
 
