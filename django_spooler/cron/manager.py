@@ -79,8 +79,10 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
         with Heartbeat(lease):
             announce.started(job, run)
             error = self._do(job, run)
-        rest = job.schedule.rest_after(failed=error is not None)
-        self._settle(job, lease, error, look_in=max(0.0, rest - (time.monotonic() - began)))
+        rest = job.schedule.rest_after(failed=error is not None) - (time.monotonic() - began)
+        # After a success nobody has to come before the next due time, unless that is over.
+        look_in = None if error is None and rest > 0 else max(0.0, rest)
+        self._settle(job, lease, error, look_in=look_in)
         announce.finished(job, run, error)
         if error is not None:
             raise error
@@ -97,7 +99,7 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
         return None
 
     def _settle(
-        self, job: ClassJob, lease: Lease, error: BaseException | None, *, look_in: float
+        self, job: ClassJob, lease: Lease, error: BaseException | None, *, look_in: float | None
     ) -> None:
         """Write down how the run ended, here and in django-cron's log, in one transaction."""
         run = lease.run

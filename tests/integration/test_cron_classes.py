@@ -16,6 +16,7 @@ from tests.databases import KIND
 from .nodes import APPS, environment_of_clock, history, nodes, start
 from .preload import build
 from .server import DEADLINE, Site, wait_until
+from .setups import BARE
 
 LOCK = "django_spooler.cron.DatabaseLeaseLock"
 SECOND = 1 / 60
@@ -68,7 +69,8 @@ def assert_each_due_time_once(site, job, every, at_least):
 
 @pytest.mark.parametrize("fails", [False, True], ids=["normal", "failing"])
 def test_each_due_time_runs_once_over_eight_nodes(site_with, job, fails):
-    site = site_with({"code": job, "run_every_mins": SECOND, "fails": fails, "seconds": 0.2})
+    options = {"code": job, "run_every_mins": SECOND, "fails": fails, "seconds": 0.2}
+    site = site_with(options, USE_TZ=fails)  # both ways, once each
     with nodes(site, 8, command="loopclasses") as running:
         site.wait_for("ended", 6, job=job)
         for node in running:
@@ -203,6 +205,73 @@ def test_next_due_time_starts_beside_a_long_run_where_parallel_runs_are_allowed(
     assert_each_due_time_once(site, job, 1, 5)
     began = [event["monotonic"] for event in site.events("began", job=job)]
     assert began[2] - began[0] < 2.5, "two ran at a time"
+
+
+@pytest.mark.parametrize("first", ["django_cron", "django_spooler"])
+def test_order_of_the_apps_does_not_matter(site_with, job, first):
+    apps = [first, *(app for app in APPS if app != first)]
+    failing = {"code": f"{job}-failing", "run_every_mins": 60, "fails": True}
+    site = site_with(
+        {"code": job, "run_every_mins": 60},
+        failing,
+        apps=apps,
+        JOBS=[{"code": f"{job}-function", "every": 3600}],
+    )
+    with site.managing("runcrons", "--force") as command:
+        said, _ = command.communicate(timeout=DEADLINE)
+    assert command.returncode == 1
+    assert f"[\N{HEAVY CHECK MARK}] {job}\n" in said
+    assert f"[\N{HEAVY BALLOT X}] {job}-failing\n" in said
+    assert f"[\N{HEAVY CHECK MARK}] {job}-function\n" in said
+    assert site.manage("runcrons", "clockwork.cron.Job0").endswith(f"[ ] {job}\n")
+    assert outcomes(site, job) == ["success"]
+
+
+def test_database_that_is_away_is_an_error_that_says_so(site_with, job, tmp_path):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "none" / "db")}
+    site = site_with({"code": job, "run_every_mins": 60}, DATABASES={"default": database})
+    with site.managing("runcrons", "--skip-checks") as command:  # the site's own need it
+        said, _ = command.communicate(timeout=DEADLINE)
+    assert command.returncode == 1
+    assert f"[\N{HEAVY BALLOT X}] {job}" in said
+    assert "was not started: unable to open database file" in said
+    assert "The database does not tell what is due: unable to open database file" in said
+    assert "Traceback" not in said
+    assert not site.events("began")
+
+
+# uWSGI's spoolers, with OPTIONS["CRON"]
+
+
+def test_spoolers_of_two_servers_run_classes_and_one_goes_on_alone(site_with, launch, job):
+    options = {"code": job, "run_every_mins": 2 * SECOND}
+    first, second = (
+        launch.server(BARE, site=site_with(options, OPTIONS={"CRON": True})) for _ in range(2)
+    )
+
+    def began():
+        return [event for server in (first, second) for event in server.site.events("began")]
+
+    wait_until(lambda: len(began()) >= 3, "three due times have begun")
+    first.stop()
+    count = len(began())
+    wait_until(lambda: len(began()) >= count + 3, "three more have begun")
+    second.stop()
+    runs = [run for run in history(second.site, job) if run["start"]]
+    starts = [datetime.fromisoformat(run["start"]) for run in runs]
+    gaps = [(later - start).total_seconds() for start, later in itertools.pairwise(starts)]
+    assert all(2 < gap < 4 for gap in gaps), gaps
+    assert len({run["slot"] for run in runs}) == len(runs) == len(began())
+    assert all(row["is_success"] for row in log_of(second.site, job))
+
+
+def test_failing_class_stands_in_failed_and_is_due_again(site_with, launch, job):
+    options = {"code": job, "run_every_mins": 60, "fails": True}
+    site = site_with({**options, "retry_after_failure_mins": SECOND}, OPTIONS={"CRON": True})
+    launch.server(BARE, site=site)
+    site.wait_for("ended", 3, job=job)
+    wait_until(lambda: outcomes(site, job)[:2] == ["failed"] * 2, "they are settled")
+    assert f"ValueError: {job} fails" in site.manage("spooler", "list", "--state", "failed")
 
 
 def outcomes(site, job):
