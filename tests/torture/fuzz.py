@@ -1,8 +1,8 @@
 """Fuzz the reader with coverage as the guide: ``python -m tests.torture.fuzz [SECONDS]``.
 
-It needs atheris (``pip install atheris``), which knows CPython 3.11 to 3.13. Inputs are kept between
-runs in ``.cache/fuzz``. One that breaks a promise ends the run and is written there too, as
-``crash-*``; it belongs into ``tests/unit/test_fuzz.py`` as an example.
+It needs atheris (``pip install atheris``), which knows CPython 3.11 to 3.13. It begins with
+``tests/corpus``, and keeps inputs between runs in ``.cache/fuzz``. One that breaks a promise ends the
+run and is written there too, as ``crash-*``; it belongs into ``tests/corpus``, made as small as it gets.
 """
 
 import os
@@ -24,7 +24,8 @@ with atheris.instrument_imports(include=["django_spooler", "json"]):
     from django_spooler.spool.packet import encode
     from django_spooler.spool.place import parse_claimed_name
 
-CORPUS = Path(__file__).resolve().parents[2] / ".cache" / "fuzz"
+HERE = Path(__file__).resolve().parent
+CORPUS = HERE.parents[1] / ".cache" / "fuzz"
 LINE = (
     b'{"v":1,"id":"a1","task":"shop.tasks.f","args":[1,"x"],"kwargs":{"a":{"b":null}},'
     b'"queue":"default","priority":0,"backend":"default","enqueued_at":1.5,"run_after":null}\n'
@@ -68,7 +69,7 @@ def main() -> None:
     for number, seed in enumerate(SEEDS):
         (CORPUS / f"seed-{number}").write_bytes(seed)
     options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=1024"]
-    options += [f"-artifact_prefix={CORPUS}/", str(CORPUS)]
+    options += [f"-artifact_prefix={CORPUS}/", str(CORPUS), str(HERE.parent / "corpus")]
     atheris.Setup([sys.argv[0], *options], try_one)
     atheris.Fuzz()
 
