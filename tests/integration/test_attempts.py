@@ -1,9 +1,13 @@
 """However a task ends, it is one attempt: counted, told once, and kept if it was the last."""
 
+import contextlib
 import json
+import os
 import signal
 import time
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +184,53 @@ def test_task_deaf_to_its_timeout_is_killed_and_shows_where_it_hung(launch, task
     assert attempts_of(server, "overruns", identifier) == [1, 2]
     assert all(where in attempt["traceback"] for attempt in show(server, identifier)["attempts"])
     is_alive(server, "after")
+
+
+# Memory
+
+
+def test_memory_that_is_refused_is_an_error_of_the_task_and_its_process_lives(server, name):
+    before = is_alive(server, f"{name} before")
+    identifier = enqueue(server, "rough.tasks.hogs", "")
+    (told,) = server.site.wait_for("task_failed", id=identifier)
+    assert told["reason"].startswith("MemoryError")
+    assert attempts_of(server, "hogs", identifier) == [1, 2]
+    assert is_alive(server, f"{name} after") == before
+
+
+@pytest.fixture
+def memory_group() -> Iterator[str]:
+    """Make a control group that is given 64 MiB; "nowhere" where none can be made."""
+    group = next(filter(_make_memory_group, _memory_groups()), None)
+    yield str(group or "nowhere")
+    if group:
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), "nobody is left in the group")
+        group.rmdir()
+
+
+def _memory_groups() -> list[Path]:
+    """Return where a group would be, in the first and in the second version of cgroups."""
+    return [Path("/sys/fs/cgroup", home, f"spooler-{os.getpid()}") for home in ("memory", "")]
+
+
+def _make_memory_group(group: Path) -> bool:
+    limit = "memory.limit_in_bytes" if group.parent.name == "memory" else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(64 << 20))
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        return False
+    return True
+
+
+def test_task_that_the_kernel_kills_for_want_of_memory_ends_in_failed(server, name, memory_group):
+    identifier = enqueue(server, "rough.tasks.hogs", memory_group)
+    (told,) = server.site.wait_for("task_failed", id=identifier)
+    assert told["reason"] == "killed the process (signal 9) (attempt 2 of 2)"
+    assert attempts_of(server, "hogs", identifier) == [1, 2]
+    is_alive(server, f"{name} after")
 
 
 # What is left behind

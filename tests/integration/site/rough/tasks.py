@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import glob
 import os
+import resource
 import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from mysite.events import record
 
@@ -200,3 +202,26 @@ def reads_the_spool(directory):
             file.read()
     time.sleep(8)  # longer than a dead runner is left to its own supervisor
     record("ended_reading")
+
+
+@spooler_task(takes_context=True, max_attempts=2, backoff=0.1)
+def hogs(context, place):
+    """Take memory for ever, in the control group ``place`` or, without one, below a limit."""
+    record("hogs", id=context.task_result.id, attempt=context.attempt)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    if place == "nowhere":  # no group can be made here: what the kernel would do at last
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif place:
+        Path(place, "cgroup.procs").write_text(str(os.getpid()))
+    else:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        _take_memory()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _take_memory():
+    taken = []
+    while True:
+        taken.append(b"x" * (16 << 20))
