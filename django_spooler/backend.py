@@ -26,6 +26,7 @@ from .compat import (
 from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
+from .logs import current_request_id
 from .message import Message, normalize_arguments
 from .redaction import hidden_arguments
 from .result import new_result
@@ -109,6 +110,7 @@ class SpoolerBackend(BaseTaskBackend):
             enqueued_at=time.time(),
             run_after=_timestamp(task.run_after),
             redact=hidden_arguments(task, plain_args, plain_kwargs),
+            request_id=current_request_id(self.spooler_options),
         )
         job = Job(task, message, new_result(task, message), self.spooler_options)
         executor = executors.choose(self.spooler_options, task.queue_name)

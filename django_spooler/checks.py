@@ -8,6 +8,7 @@ E004 a function that ``cron_job`` decorates cannot be a periodic job
 E005 an entry of ``CRON_CLASSES`` cannot be a periodic job
 E006 ``DJANGO_CRON_LOCK_BACKEND`` names no lock
 E007 ``CRON_CLASSES`` has entries, and django_cron, which keeps their log, is not installed
+E008 ``OPTIONS["REQUEST_ID"]`` does not name a ``ContextVar``
 W001 the app is installed, but no entry of ``TASKS`` uses its backend
 W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
 W003 a spool directory is inside ``STATIC_ROOT``, ``MEDIA_ROOT`` or a directory of static files
@@ -33,8 +34,9 @@ from django.utils.module_loading import import_string
 from .backend import SpoolerBackend
 from .backends import served_directories
 from .compat import DEFAULT_TASK_QUEUE_NAME
-from .conf import entry_problems, problems, queues_problems
+from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import InvalidOptions
+from .logs import variable_of
 from .tasks import load_tasks
 
 BACKEND = f"{SpoolerBackend.__module__}.{SpoolerBackend.__qualname__}"
@@ -116,6 +118,24 @@ def check_directories(app_configs: AppConfigs = None, **kwargs: Any) -> list[Che
         for setting, root in _served_roots()
         if os.path.commonpath([directory, root]) == root
     ]
+
+
+@register
+def check_request_id(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that REQUEST_ID names a variable that can hold a request's id (E008)."""
+    return _errors(
+        "django_spooler.E008",
+        "Name a contextvars.ContextVar in TASKS[{!r}]['OPTIONS'], as in 'mysite.logs.request_id'.",
+        lambda entry: [] if problems(_options(entry)) else _variable_problems(_options(entry)),
+    )
+
+
+def _variable_problems(options: Mapping[str, Any]) -> list[str]:
+    try:
+        variable_of(Options(**options))
+    except InvalidOptions as error:
+        return [str(error)]
+    return []
 
 
 @register
@@ -219,8 +239,8 @@ def all_messages() -> list[CheckMessage]:
     """Return what all checks of ours find."""
     checks = (check_options, check_queues, check_entries, check_backend, check_spoolers)
     of_jobs = (check_cron_jobs, check_cron_classes, check_cron_lock)
-    of_cron = (*of_jobs, check_cron_options, check_cron_directory)
-    return [message for check in (*checks, check_directories, *of_cron) for message in check()]
+    others = (check_request_id, *of_jobs, check_cron_options, check_cron_directory)
+    return [message for check in (*checks, check_directories, *others) for message in check()]
 
 
 def _spool_directories() -> list[str]:

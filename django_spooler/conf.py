@@ -96,6 +96,13 @@ class Options:
     FAILED_MAX_COUNT: int | None = None
     """Number of failed tasks kept in each directory, the newest; None keeps all."""
 
+    REQUEST_ID: str | None = None
+    """The dotted path of the ``contextvars.ContextVar`` that holds the id of the current request.
+
+    It travels with each task that is enqueued, and the variable holds it again while the task runs,
+    so that both write it into their logs. None is ``django_spooler.logs.request_id``.
+    """
+
     ADMIN_SITE: str | None = None
     """The dotted path of the AdminSite that shows the queue; None is the default one."""
 
@@ -301,6 +308,7 @@ _CHECKS = {
     "CRON_MAIL": _boolean,
     "CRON_HISTORY_MAX_AGE": optional_seconds_problem,
     "CRON_HISTORY_MAX_COUNT": optional_count_problem,
+    "REQUEST_ID": _dotted_path,
     "ADMIN_SITE": _dotted_path,
     "ADMIN_BASE": _dotted_path,
 }

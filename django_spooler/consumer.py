@@ -95,6 +95,7 @@ class Consumer:
                     call.task,
                     result,
                     terms,
+                    call.message,
                     worker_id=self._worker_id,
                     context=self._context,
                 )

@@ -61,6 +61,8 @@ class Message:
     run_after: float | None = None
     redact: list[int | str] | None = None
     """Positions and names of the arguments that are not shown, also where the task is not known."""
+    request_id: str | None = None
+    """The id of the request it was enqueued in, where the site has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +87,15 @@ class Attempt:
 
 def encode(message: Message, *, signed: bool) -> bytes:
     """Return the message's line, signed with SECRET_KEY if ``signed``."""
-    hidden = {"redact": message.redact} if message.redact else {}
+    optional: dict[str, Any] = {"redact": message.redact} if message.redact else {}
+    if message.request_id is not None:
+        optional["request_id"] = message.request_id
     text = _encoder.encode(
         {
             "v": VERSION,
             "id": message.id,
             "task": message.task,
-            **hidden,
+            **optional,
             "args": message.args,
             "kwargs": message.kwargs,
             "queue": message.queue,
@@ -360,6 +364,7 @@ def _checked(fields: dict[str, Any]) -> Message:
         and type(message.enqueued_at) in (int, float)
         and type(message.run_after) in (int, float, NoneType)
         and type(message.redact) in (list, NoneType)
+        and type(message.request_id) in (str, NoneType)
         and all(type(place) in (int, str) for place in message.redact or ())
     ):
         raise DamagedTask("a field of the message has a type that is not ours")

@@ -5,6 +5,7 @@ import contextvars
 import logging
 import random
 from dataclasses import dataclass
+from functools import partial
 from inspect import iscoroutinefunction
 from traceback import format_exception
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 from asgiref.sync import async_to_sync
 from django.utils import timezone, translation
 
-from . import results
+from . import logs, results
 from .compat import (
     AnyTask,
     BaseTaskBackend,
@@ -25,12 +26,12 @@ from .compat import (
 from .conf import Options
 from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTimeout
+from .logs import call_with_hidden, log_try
+from .message import Message
 from .result import SpoolerResult
 from .signals import task_retried
 from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
 from .timelimit import time_limit
-
-logger = logging.getLogger("django_spooler")
 
 JITTER = 0.25
 """The part of a pause that chance may add to it, so that tasks that failed together spread."""
@@ -113,6 +114,7 @@ def perform(
     task: AnyTask,
     result: SpoolerResult,
     terms: Terms,
+    message: Message,
     *,
     worker_id: str,
     context: contextvars.Context,
@@ -121,20 +123,38 @@ def perform(
 
     Nothing the task raises escapes.
     """
+    token = logs.begin(result, message)
+    try:
+        return _perform(task, result, terms, message, worker_id, context)
+    finally:
+        logs.end(token)
+
+
+def _perform(
+    task: AnyTask,
+    result: SpoolerResult,
+    terms: Terms,
+    message: Message,
+    worker_id: str,
+    context: contextvars.Context,
+) -> Outcome:
     _note_start(result, terms, worker_id)
     try:
-        value = context.copy().run(_call, task, result, terms.policy.timeout)
+        value = context.copy().run(_call, task, result, terms, message)
         outcome = _conclude(task, value)
         returned = None if value is None else normalize_json(value)
     except BaseException as error:
         outcome = _judge(task, error, terms.policy, result.attempts)
         if not isinstance(outcome, (Done, Repeat)):
-            return _note_error(result, outcome, terms)
+            return _note_error(result, outcome, terms, message)
         returned = None
+    log_try(logging.INFO, "succeeded", result, message)
     return _note_success(result, outcome, returned, terms)
 
 
-def _call(task: AnyTask, result: SpoolerResult, timeout: float | None) -> Any:
+def _call(task: AnyTask, result: SpoolerResult, terms: Terms, message: Message) -> Any:
+    logs.enter(result, message, terms.options)
+    timeout = terms.policy.timeout
     args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
     if iscoroutinefunction(task.func):
         return async_to_sync(_call_async)(task, args, result.kwargs, timeout)
@@ -233,32 +253,33 @@ def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms:
 
 
 def _note_error(
-    result: SpoolerResult, outcome: Again | Discarded | Failed, terms: Terms
+    result: SpoolerResult, outcome: Again | Discarded | Failed, terms: Terms, message: Message
 ) -> Outcome:
     """Note a failed try. It is called while the error is handled, so receivers can log it."""
-    result.errors.append(as_task_error(outcome.error))
+    error = outcome.error
+    result.errors.append(as_task_error(error))
     if isinstance(outcome, Again):
         result.set(status=TaskResultStatus.READY)
         results.save(result, terms.options)
-        logger.warning(
-            "Task id=%s path=%s attempt=%d failed, next try in %.1f s: %s",
-            result.id,
-            result.task.module_path,
-            result.attempts,
-            outcome.delay,
-            in_words(outcome.error),
-            exc_info=outcome.error,
-        )
+        what = f"failed, next try in {outcome.delay:.1f} s: {in_words(error)}"
+        log_try(logging.WARNING, what, result, message, error)
         task_retried.send_robust(
             terms.sender,
             task_result=result,
-            exception=outcome.error,
+            exception=error,
             delay=outcome.delay,
         )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     results.save(result, terms.options)
-    task_finished.send_robust(terms.sender, task_result=result)
+    if isinstance(outcome, Failed):
+        # Without the traceback: the framework logs it with the same error, just below.
+        log_try(logging.ERROR, f"failed for good: {outcome.reason}", result, message)
+    else:
+        log_try(logging.INFO, f"is discarded: {in_words(error)}", result, message)
+    call_with_hidden(
+        error, message, partial(task_finished.send_robust, terms.sender, task_result=result)
+    )
     return outcome
 
 

@@ -11,7 +11,7 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from .settle import settle_killed
+from .settle import announce_cut, settle_killed
 from .spool.counts import Counts
 from .spool.directory import Spool
 from .spool.files import is_stray, names_if_open, names_in
@@ -122,7 +122,7 @@ class Recovery:
 
     def _put_back(self, claimed: Claimed, words: LastWords, worker: str) -> None:
         name = claimed.task_name
-        logger.warning("%s was cut by a stop or reload, and runs again\n%s", name, words.stack)
+        announce_cut(claimed, words.stack)
         if not words.was_leaving:
             name = replace(name, cuts=name.cuts + 1)
         if name.cuts > MAX_CUTS:

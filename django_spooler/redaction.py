@@ -80,6 +80,8 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
     else:
         yield str(value)
+        if isinstance(value, str):
+            yield repr(value)[1:-1]  # as an error's text may quote it
 
 
 def _is_hideable(text: str) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from dataclasses import replace
+from typing import Any
 
 from . import results
 from .backends import signatures_required
@@ -14,6 +15,7 @@ from .calls import Call, find_call
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
+from .logs import log_try
 from .message import Attempt, Message, encode_attempt, shortened
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
 from .result import SpoolerResult
@@ -100,13 +102,44 @@ def set_aside(
         place=claimed.place,
         name=claimed.name,
     )
-    announce_set_aside(claimed.name, reason, error)
+    announce_set_aside(claimed.name, reason, error, _fields_of(claimed, message))
 
 
-def announce_set_aside(name: str, reason: str, error: UnreadableTask | None = None) -> None:
+def announce_set_aside(
+    name: str,
+    reason: str,
+    error: UnreadableTask | None = None,
+    fields: dict[str, Any] | None = None,
+) -> None:
     """Log that a file which is no task of ours stands in ``failed``, and tell the receivers."""
-    logger.error("%r was set aside: %s", name, printable(reason))
+    logger.error("%r was set aside: %s", name, printable(reason), extra=fields)
     task_failed.send_robust(Spool, task_result=None, exception=error, reason=reason)
+
+
+def announce_cut(claimed: Claimed, stack: str) -> None:
+    """Log that a task was cut by the end of its server; it is put back."""
+    try:
+        message, _ = read(claimed.path, signed=False)
+    except (UnreadableTask, OSError):
+        message = None
+    logger.warning(
+        "%s was cut by a stop or reload, and runs again\n%s",
+        claimed.task_name,
+        stack,
+        extra=_fields_of(claimed, message),
+    )
+
+
+def _fields_of(claimed: Claimed, message: Message | None) -> dict[str, Any]:
+    """Return the attributes of a record about a file that is not run."""
+    return {
+        "task_id": message.id if message else None,
+        "task_name": message.task if message else None,
+        "attempt": claimed.task_name.attempts,
+        "queue": claimed.place.queue,
+        "duration": None,
+        "request_id": message.request_id if message else None,
+    }
 
 
 def settle_killed(
@@ -143,9 +176,7 @@ def settle_killed(
     _move(spool, claimed, call, result, outcome)
     if counts is not None:
         counts.end(call.message.task, outcome.ended)
-    logger.error(
-        "Task id=%s path=%s attempt=%d %s", result.id, call.message.task, result.attempts, error
-    )
+    log_try(logging.ERROR, str(error), result, call.message)
     results.save(result, call.terms.options)
     _announce_failure(call, result, outcome)
     if isinstance(outcome, Failed):

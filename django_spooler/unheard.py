@@ -1,7 +1,8 @@
 """Log records that nobody takes, which a runner does not make.
 
-Django's Tasks framework logs the start and the end of each task at INFO. As Django comes, no handler
-takes these two outside DEBUG, and making them costs more than many a task.
+Django's Tasks framework logs the start and the end of each task at INFO, and this package that it
+succeeded. As Django comes, no handler takes these outside DEBUG, and making them costs more than many
+a task.
 """
 
 import logging
@@ -10,12 +11,14 @@ from django.conf import settings
 from django.utils.log import RequireDebugTrue
 
 from .compat import framework_logger
+from .logs import logger as own_logger
 
 
 def spare_unheard_records() -> None:
-    """Let the framework's INFO records of this process be, where they would reach no handler."""
-    if framework_logger.isEnabledFor(logging.INFO) and not _is_heard(framework_logger):
-        framework_logger.setLevel(logging.WARNING)
+    """Let the INFO records about tasks of this process be, where they would reach no handler."""
+    for logger in (framework_logger, own_logger):
+        if logger.isEnabledFor(logging.INFO) and not _is_heard(logger):
+            logger.setLevel(logging.WARNING)
 
 
 def _is_heard(logger: logging.Logger) -> bool:

@@ -29,7 +29,9 @@ class InlineExecutor(Executor):
         terms = Terms.of(job.task, job.options)
         terms = replace(terms, policy=replace(terms.policy, backoff=0.0))
         while True:
-            outcome = perform(job.task, job.result, terms, worker_id=worker_id, context=context)
+            outcome = perform(
+                job.task, job.result, terms, job.message, worker_id=worker_id, context=context
+            )
             error = getattr(outcome, "error", None)
             if isinstance(error, KeyboardInterrupt):
                 raise error

@@ -1,6 +1,9 @@
 """Tasks that the unit tests queue."""
 
+import logging
+
 from django_spooler import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Retry, spooler_raw, spooler_task
+from django_spooler.logs import request_id
 
 calls: list[object] = []
 
@@ -81,3 +84,38 @@ def fails_without_words() -> None:
 @spooler_task(redact=("password",), max_attempts=1)
 def log_in(user: str, password: str, *, host: str = "") -> None:
     raise ValueError(f"{user} may not log in with {password}")
+
+
+@spooler_task(max_attempts=2, backoff=0, redact=("text",))
+def fails_with_secret(text: str) -> None:
+    raise ValueError(f"no {text}") from KeyError(text)
+
+
+@spooler_task(max_attempts=2, backoff=0)
+def fails_openly(text: str) -> None:
+    raise ValueError(f"no {text}")
+
+
+@spooler_task(discard_on=(LookupError,))
+def is_discarded(text: str) -> None:
+    raise LookupError(text)
+
+
+@spooler_task
+def logs() -> None:
+    logging.getLogger("site").info("during")
+
+
+@spooler_task
+def tells_request_id() -> None:
+    calls.append(request_id.get())
+
+
+@spooler_task
+def enqueues_another() -> None:
+    tells_request_id.enqueue()
+
+
+@spooler_task
+def repeat(text: str) -> str:
+    return text * 2

@@ -19,6 +19,7 @@ CHECKS = [
     checks.check_backend,
     checks.check_spoolers,
     checks.check_directories,
+    checks.check_request_id,
     checks.check_cron_jobs,
     checks.check_cron_classes,
     checks.check_cron_lock,
@@ -197,3 +198,15 @@ def test_lock_under_which_a_class_may_run_twice(name):
     lock = f"django_cron.backends.lock.{name}"
     assert found_of(f"{CLASSES}.Hourly", DJANGO_CRON_LOCK_BACKEND=lock).keys() == {"W006"}
     assert found_of(DJANGO_CRON_LOCK_BACKEND=lock) == {}
+
+
+no_variable = "text"
+
+
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [("no_variable", "not a contextvars.ContextVar"), ("gone", "does not define")],
+)
+def test_request_id_that_is_no_variable(name, finding):
+    assert finding in found({"OPTIONS": {"REQUEST_ID": f"{__name__}.{name}"}})["E008"]
+    assert found({"OPTIONS": {"REQUEST_ID": "django_spooler.logs.request_id"}}) == {}

@@ -1,0 +1,171 @@
+"""What a log record tells of the task it is about, and the id of the request that enqueued it.
+
+The records of this package about a task have these attributes, which ``TaskFilter`` gives to every
+other record that is made while a task runs:
+
+============== =============================================================================
+``task_id``    its id
+``task_name``  its dotted path
+``attempt``    the number of the try, from 1
+``queue``      the name of its queue
+``duration``   the seconds the try took, None while it runs
+``request_id`` what ``request_id`` held where it was enqueued, else None
+============== =============================================================================
+"""
+
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from functools import cache
+from traceback import format_exception
+from typing import Any
+
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from .conf import Options
+from .exceptions import InvalidOptions
+from .message import Message
+from .redaction import redacted
+from .result import SpoolerResult
+
+logger = logging.getLogger("django_spooler")
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request this code runs for; a middleware sets it, and in a task this package does.
+
+``OPTIONS["REQUEST_ID"]`` names another variable where the site has one already.
+"""
+
+FIELDS = ("task_id", "task_name", "attempt", "queue", "duration", "request_id")
+
+_LONGEST_ID = 200
+"""Characters of a request's id that travel with a task."""
+
+_running: ContextVar[tuple[SpoolerResult, Message] | None] = ContextVar(
+    "django_spooler.running", default=None
+)
+
+
+class TaskFilter(logging.Filter):
+    """Gives every record the attributes of the task that runs, None where none does.
+
+    A filter of the site's handlers, so that any formatter can name them.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add what the record does not have yet; let it pass."""
+        running = _running.get()
+        fields = fields_of(*running) if running else {"request_id": request_id.get()}
+        for name in FIELDS:
+            if not hasattr(record, name):
+                setattr(record, name, fields.get(name))
+        return True
+
+
+def fields_of(
+    result: SpoolerResult, message: Message, duration: float | None = None
+) -> dict[str, Any]:
+    """Return the attributes of a record about a try, as ``extra`` takes them."""
+    return {
+        "task_id": message.id,
+        "task_name": message.task,
+        "attempt": result.attempts,
+        "queue": message.queue,
+        "duration": duration,
+        "request_id": message.request_id,
+    }
+
+
+def begin(result: SpoolerResult, message: Message) -> Token[Any]:
+    """Let the records made from now on be about this try, until ``end`` gets what is returned."""
+    return _running.set((result, message))
+
+
+def end(token: Token[Any]) -> None:
+    """Let them be about no task again."""
+    _running.reset(token)
+
+
+def enter(result: SpoolerResult, message: Message, options: Options) -> None:
+    """Begin in the context of the task's own, and put the request's id where it was."""
+    _running.set((result, message))
+    if message.request_id is not None:
+        request_id.set(message.request_id)
+        variable_of(options).set(message.request_id)
+
+
+def current_request_id(options: Options) -> str | None:
+    """Return the id a task enqueued now carries. Raise InvalidOptions for a wrong REQUEST_ID."""
+    value = variable_of(options).get(None)
+    return None if value is None else str(value)[:_LONGEST_ID]
+
+
+def variable_of(options: Options) -> ContextVar[Any]:
+    """Return the variable that holds the id. Raise InvalidOptions for a wrong REQUEST_ID."""
+    return request_id if options.REQUEST_ID is None else _variable(options.REQUEST_ID)
+
+
+@cache
+def _variable(path: str) -> ContextVar[Any]:
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise InvalidOptions(f"OPTIONS['REQUEST_ID'] is {path!r}: {error}.") from error
+    if not isinstance(found, ContextVar):
+        raise InvalidOptions(
+            f"OPTIONS['REQUEST_ID'] is {path!r}: that is {type(found).__name__}, not a"
+            " contextvars.ContextVar."
+        )
+    return found
+
+
+def log_try(
+    level: int,
+    text: str,
+    result: SpoolerResult,
+    message: Message,
+    error: BaseException | None = None,
+) -> None:
+    """Log how a try ended; what its task does not show is hidden in text and traceback."""
+    if not logger.isEnabledFor(level):
+        return
+    last = result.last_attempted_at
+    duration = (timezone.now() - last).total_seconds() if last else None
+    hide = redacted(message)[2]
+    file, line, function, _ = logger.findCaller(stacklevel=2)
+    record = logger.makeRecord(
+        logger.name,
+        level,
+        file,
+        line,
+        "Task id=%s path=%s attempt=%d %s",
+        (message.id, message.task, result.attempts, hide(text)),
+        None,
+        function,
+        extra=fields_of(result, message, duration),
+    )
+    if error is not None and hide is str:
+        record.exc_info = (type(error), error, error.__traceback__)
+    elif error is not None:
+        record.exc_text = hide("".join(format_exception(error))).rstrip()
+    logger.handle(record)
+
+
+def call_with_hidden(error: BaseException, message: Message, call: Callable[[], object]) -> None:
+    """Call while an error is handled whose text and traceback hide what the task does not show.
+
+    Django's framework logs the error that is being handled when a task is announced as finished.
+    """
+    hide = redacted(message)[2]
+    if hide is str:
+        call()
+        return
+    try:
+        raise RedactedError(hide("".join(format_exception(error)))) from None
+    except RedactedError:
+        call()
+
+
+class RedactedError(Exception):
+    """Stands for the error of a task that hides arguments."""
