@@ -13,7 +13,8 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
 SERVERS = ["postgresql", "mariadb"]
-SHORT = ["tests/unit", "tests/integration/test_tasks.py", "tests/integration/test_cron.py"]
+SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
+ON_SERVERS = [*SHORT, "tests/integration/test_cron.py", "tests/integration/test_cron_classes.py"]
 
 ONCE = [
     "tests/browser",
@@ -75,7 +76,7 @@ def tests(session: nox.Session, django: str) -> None:
         session.run("pytest", "-q", env={"DATABASE": "sqlite"})
     session.install("mysqlclient>=2.2.1")
     for server in SERVERS:
-        session.run("pytest", "-q", *SHORT, env={"DATABASE": server})
+        session.run("pytest", "-q", *ON_SERVERS, env={"DATABASE": server})
 
 
 @nox.session(python="3.12")

@@ -1,4 +1,7 @@
-"""Settings of the demo. What django-spooler needs is INSTALLED_APPS and TASKS."""
+"""Settings of the demo. What django-spooler needs is INSTALLED_APPS and TASKS.
+
+With CRON the spoolers run the periodic jobs; the two settings behind TASKS are django-cron's.
+"""
 
 import os
 import secrets
@@ -29,9 +32,11 @@ TASKS = {
         "BACKEND": "django_spooler.backend.SpoolerBackend",
         "QUEUES": ["default", "mail"],
         # Ctrl-C ends everything within seconds: a task that takes longer runs at the next start.
-        "OPTIONS": {"STOP_GRACE": 2},
+        "OPTIONS": {"STOP_GRACE": 2, "CRON": True},
     }
 }
+CRON_CLASSES = ["demo_project.members.cron.TidyMailbox"]
+DJANGO_CRON_LOCK_BACKEND = "django_spooler.cron.DatabaseLeaseLock"
 
 
 def read_or_make_secret(path: Path) -> str:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from django_spooler import overview
 from django_spooler.backends import served_directories
+from django_spooler.cron.overview import JobState, job_states
 from django_spooler.spool.directory import Spool
 
 SHOWN = 10
@@ -53,25 +54,40 @@ class Board:
     figures: dict[str, int]
     workers: list[Worker]
     sections: list[Section]
+    jobs: list[JobState]
 
 
 def board() -> Board:
-    """Return the state of all spool directories of this site."""
-    statuses = [
-        overview.status(Spool(directory), queues)
-        for directory, queues in served_directories().items()
-    ]
-    figures = {
-        state: sum(getattr(status, state) for status in statuses)
-        for state in ("running", *EXPLANATIONS)
-    }
+    """Return the state of all spool directories of this site, and of its periodic jobs."""
+    statuses = _statuses()
+    counts = _figures(statuses)
     workers = [
         Worker(process.pid, _short(process.task or ""))
         for status in statuses
         for process in status.processes
     ]
     workers.sort(key=lambda worker: worker.pid)
-    return Board(figures, workers, [_section(state, figures[state]) for state in EXPLANATIONS])
+    sections = [_section(state, counts[state]) for state in EXPLANATIONS]
+    return Board(counts, workers, sections, job_states())
+
+
+def figures() -> dict[str, int]:
+    """Return how many tasks there are of each state."""
+    return _figures(_statuses())
+
+
+def _statuses() -> list[overview.Status]:
+    return [
+        overview.status(Spool(directory), queues)
+        for directory, queues in served_directories().items()
+    ]
+
+
+def _figures(statuses: list[overview.Status]) -> dict[str, int]:
+    return {
+        state: sum(getattr(status, state) for status in statuses)
+        for state in ("running", *EXPLANATIONS)
+    }
 
 
 def _section(state: str, count: int) -> Section:

@@ -136,6 +136,7 @@ def test_fresh_checkout_serves_the_site_and_ctrl_c_ends_it(checkout, start, serv
         assert "A wall for your photos" in demo.get("/")
         assert "Django administration" in demo.get("/admin/login/")
         assert ".module" in demo.get("/static/admin/css/base.css")
+        assert "demo_project.status.crons.log_the_queue" in demo.get("/queue/")
         demo.end()
     told = re.findall(r"^Password: +\S{12} ", first.said + other.said, re.MULTILINE)
     assert len(told) == 1
