@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +35,9 @@ def start(launch) -> Iterator[Callable[..., tuple[Site, Worker, dict]]]:
         yield start
 
 
-def _spawn(site: Site) -> Worker:
+def _spawn(site: Site, *options: str) -> Worker:
     return subprocess.Popen(
-        [sys.executable, "manage.py", "spooler", "work"],
+        [sys.executable, "manage.py", "spooler", "work", *options],
         cwd=site.directory,
         env=site.environment,
         stdin=subprocess.DEVNULL,
@@ -110,3 +112,65 @@ def test_queue_that_the_site_does_not_have_is_an_error_with_those_it_has(launch,
     option = "--queues" if command[0] == "work" else "--queue"
     with pytest.raises(AssertionError, match=r"'mial'\. There are: default, mail\."):
         site.manage("spooler", *command, option, "mial")
+
+
+# With --reload
+
+
+@pytest.fixture
+def reloading(launch) -> Iterator[tuple[Site, Worker, Path]]:
+    """Start a worker that follows changes, of a site with a task in a module of its own."""
+    site = launch.site(OPTIONS={"OUTSIDE_UWSGI": "spool"})
+    module = site.directory / "shop" / "changing.py"
+    write_version(module, 1)
+    with (site.directory / "shop" / "tasks.py").open("a") as tasks:
+        tasks.write("\nfrom shop import changing\n")
+    worker = _spawn(site, "--reload")
+    yield site, worker, module
+    worker.send_signal(signal.SIGTERM)  # nothing, where it has ended
+    worker.wait(DEADLINE)
+
+
+def write_version(module: Path, version: object) -> None:
+    """Write a task that tells its version, at a time no file had before."""
+    module.write_text(
+        "from django_spooler import spooler_task\n"
+        "from mysite.events import record\n\n\n"
+        f"@spooler_task\ndef tells_version():\n    record('version', number={version})\n"
+    )
+    later = time.time() + float(len(module.read_text()) % 97) + 1
+    os.utime(module, (later, later))
+
+
+def wait_for_version(site: Site, version: int) -> None:
+    """Enqueue until a worker answers with the version."""
+
+    def answers() -> bool:
+        site.manage("spooler", "enqueue", "shop.changing.tells_version")
+        return bool(site.events("version", number=version))
+
+    wait_until(answers, f"version {version} answers")
+
+
+def test_worker_follows_a_change_of_the_code(reloading):
+    site, worker, module = reloading
+    wait_for_version(site, 1)
+    write_version(module, 22)
+    wait_for_version(site, 22)
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(DEADLINE) == 0
+
+
+def test_worker_comes_back_from_code_that_cannot_be_imported(reloading):
+    site, worker, module = reloading
+    wait_for_version(site, 1)
+    write_version(module, "(")
+    (child,) = _children(worker.pid)
+    wait_until(lambda: child not in _children(worker.pid), "it was told to end")
+    write_version(module, 333)
+    wait_for_version(site, 333)
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]

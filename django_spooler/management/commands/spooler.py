@@ -1,6 +1,7 @@
 """``manage.py spooler``: the queue from a shell."""
 
 import json
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from django.utils import timezone
 from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
 from ...exceptions import SpoolerError
+from ...reloading import work_and_reload
 from ...spool.directory import Spool
 from ...spool.listing import OTHER, STATES, TaskFile
 from ...spool.names import printable
@@ -94,6 +96,9 @@ class Command(BaseCommand):
         worked.add_argument("--processes", type=int, default=1, help="per directory")
         worked.add_argument("--queues", nargs="+", help="serve only these")
         worked.add_argument("--until-empty", action="store_true", help="end when nothing is ready")
+        worked.add_argument(
+            "--reload", action="store_true", help="start anew when code changes, for development"
+        )
 
     def _add_pauses(self, commands: Any) -> None:
         paused = self._add(commands, "pause", "let no further task start")
@@ -302,6 +307,8 @@ class Command(BaseCommand):
         if options["processes"] < 1:
             raise CommandError("--processes must be 1 or more.")
         self._check_queues(*(options["queues"] or ()))
+        if options["reload"]:
+            sys.exit(work_and_reload(self.stdout.write))
         work(
             list(served_directories()),
             processes=options["processes"],
