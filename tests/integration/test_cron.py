@@ -181,6 +181,21 @@ def test_job_that_kills_its_process_is_run_again_and_stands_in_failed(site_with,
     assert "killed the process (signal 9)" in site.manage("spooler", "list", "--state", "failed")
 
 
+def test_frozen_process_of_a_spooler_cannot_settle_what_was_taken_over(site_with, launch, job):
+    site = site_with(lease_of_two(job), CRON=True)
+    site.close_gate(job)
+    server = launch.server(BARE, site=site)
+    (first,) = site.wait_for("began", job=job)
+    server.signal(first["pid"], signal.SIGSTOP)
+    _, second = site.wait_for("began", 2, job=job)
+    assert (second["slot"], second["attempt"]) == (first["slot"], 2)
+    site.open_gate(job)
+    site.wait_for("ended", job=job, attempt=2)
+    server.signal(first["pid"], signal.SIGCONT)
+    wait_until(lambda: "was given to another" in server.log, "it is told so")
+    wait_until(lambda: outcomes(site, job, first["slot"]) == ["died", "success"], "it is settled")
+
+
 def test_failing_job_stands_in_failed_with_its_traceback(site_with, launch, job):
     site = site_with({"code": job, "every": 1, "fails": True}, CRON=True)
     launch.server(BARE, site=site)

@@ -3,7 +3,7 @@
 Nothing here is run.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from typing_extensions import assert_type
@@ -16,6 +16,7 @@ from django_spooler import (
     spooler_raw,
     spooler_task,
 )
+from django_spooler.cron import CronContext, cron_job
 
 # A function is enqueued with its own arguments, and its result has its own type.
 
@@ -177,3 +178,28 @@ look_after.enqueue(1)
 look_after.enqueue("x")  # E
 look_after_with_context.enqueue(1)
 look_after_with_context.enqueue(None, 1)  # E
+
+
+# A periodic job stays the function that it was.
+
+
+@cron_job("*/5 * * * *", timezone="Asia/Shanghai", overlap="queue", lease=60)
+def refresh_prices(context: CronContext) -> int:
+    assert_type(context.slot, datetime)
+    assert_type(context.lost, bool)
+    return 1
+
+
+assert_type(refresh_prices.__name__, str)
+refresh_prices("x")  # E
+
+
+@cron_job(every=timedelta(seconds=30), timeout=timedelta(minutes=5))
+def tidy() -> None: ...
+
+
+cron_job(every=300)  # E
+cron_job(300)  # E
+cron_job("* * * * *", overlap="never")  # E
+cron_job("* * * * *", catch_up="some")  # E
+cron_job("* * * * *", max_attempts="3")  # E

@@ -1,13 +1,13 @@
 """What the tests of periodic jobs share: jobs of which slots have come that nobody has decided on."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import django
 
-from django_spooler.cron import claims
+from django_spooler.cron import claims, lease
 from django_spooler.cron.jobs import PeriodicJob, find_job
-from django_spooler.models import CronJob
+from django_spooler.models import CronJob, CronRun
 
 HOUR = timedelta(hours=1)
 
@@ -25,3 +25,9 @@ def job_seen(name: str, hours_ago: int) -> PeriodicJob:
     assert row.slot is not None
     CronJob.objects.filter(name=name).update(slot=row.slot - hours_ago * HOUR)
     return job
+
+
+def expire(name: str) -> None:
+    """Let the lease of the job's runs be over."""
+    past = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    CronRun.objects.filter(job=name, outcome__in=lease.ALIVE).update(expires=past)

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from django_spooler.cron import claims, functions, lease
+from django_spooler.cron import claims, functions
 from django_spooler.exceptions import LeaseLost
 from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
-from .cron_tools import HOUR, job_seen
+from .cron_tools import HOUR, expire, job_seen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,12 +25,6 @@ def forget() -> Iterator[None]:
 
 def outcomes(name: str) -> list[str]:
     return [run.outcome for run in CronRun.objects.filter(job=name).order_by("slot", "attempt")]
-
-
-def expire(name: str) -> None:
-    """Let the lease of the job's runs be over."""
-    past = datetime(2020, 1, 1, tzinfo=timezone.utc)
-    CronRun.objects.filter(job=name, outcome__in=lease.ALIVE).update(expires=past)
 
 
 def test_slot_is_claimed_once() -> None:
