@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def types(session: nox.Session) -> None:
     """Check the package's types, strictly, on the Django whose stubs know everything we use."""
-    session.install("mypy", "django-stubs", "types-uWSGI", "Django~=5.2.0", ".[prometheus]")
+    session.install("mypy", "django-stubs", "types-uWSGI", "Django~=5.2.0", ".[prometheus,rich]")
     session.run("mypy")
 
 

@@ -1,9 +1,15 @@
 """``manage.py spooler``, as a person calls it."""
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+
+from django_spooler.management.commands import _terminal
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.place import Place
 
 from . import tasks_for_tests as tasks
 
@@ -54,3 +60,61 @@ def test_options_of_every_command_may_stand_behind_the_sub_command(capsys):
 def test_status_of_an_unserved_directory_says_how_to_name_another(capsys):
     call_command("spooler", "status")
     assert "OPTIONS['SPOOLERS']" in capsys.readouterr().out
+
+
+class Terminal(io.StringIO):
+    """What a person looks at."""
+
+    def isatty(self):
+        return True
+
+
+def seen(*arguments):
+    """Return what a person at a terminal sees of the command."""
+    terminal = Terminal()
+    call_command("spooler", *arguments, stdout=terminal, no_color=True)
+    return terminal.getvalue()
+
+
+@pytest.fixture
+def tables(settings, directory, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    settings.TASKS["default"]["OPTIONS"]["OUTSIDE_UWSGI"] = "spool"
+    settings.TASKS = dict(settings.TASKS)
+    return Spool(directory)
+
+
+def test_terminal_gets_tables_and_a_pipe_plain_lines(tables, capsys):
+    result = tasks.add.enqueue(1)
+    for command in ("status", "list"):
+        assert "┃" in seen(command)
+        call_command("spooler", command)
+        assert "┃" not in capsys.readouterr().out
+    assert f"│ {result.id} │ ready │ default │ {tasks.__name__}.add " in seen("list")
+
+
+def test_terminal_without_rich_gets_plain_lines(tables, monkeypatch):
+    monkeypatch.setattr(_terminal, "Console", None)
+    assert "┃" not in seen("status")
+
+
+def test_markup_and_control_characters_of_a_file_are_text(tables):
+    tasks.add.enqueue(1)
+    (file,) = Path(tables.path("ready")).rglob("uwsgi_*")
+    tables.set_aside(str(file), "[red]evil[/red] \x1b[31m")
+    assert "[red]evil[/red] \\x1b[31m" in seen("list")
+
+
+def test_long_work_shows_how_far_it_got_on_a_terminal_only(tables, monkeypatch, capsys):
+    monkeypatch.setattr(_terminal, "_PAUSE", 0.0)
+    for number in range(30):
+        tasks.add.enqueue(number)
+    for file in Path(tables.path("ready")).rglob("uwsgi_*"):
+        tables.set_aside(str(file), "as told", place=Place.of("default", 0))
+    shown = seen("retry", "--all")
+    assert "\r29 of 30" in shown
+    assert shown.endswith("30 tasks put back\n")
+    for file in Path(tables.path("ready")).rglob("uwsgi_*"):
+        tables.set_aside(str(file), "as told", place=Place.of("default", 0))
+    call_command("spooler", "discard", "--all")
+    assert capsys.readouterr().out == "30 tasks discarded\n"

@@ -22,6 +22,7 @@ from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
 from ._arguments import as_json, base_options
+from ._terminal import can_show_tables, show_table, shown_progress
 
 
 class Command(BaseCommand):
@@ -133,8 +134,11 @@ class Command(BaseCommand):
                 }
             )
             return
-        for status in found:
-            self._print_status(status)
+        if can_show_tables(self.stdout):
+            show_table(self.stdout, _STATUS_COLUMNS, map(_status_row, found))
+        else:
+            for status in found:
+                self._print_status(status)
         self._print_problems(problems)
 
     def _print_problems(self, problems: list[diagnosis.Problem]) -> None:
@@ -164,10 +168,12 @@ class Command(BaseCommand):
         if options["json"]:
             self._print_json(found)
             return
-        for entry in found:
-            waits = entry["reason"] or entry["run_after"] or ""
-            line = f"{entry['id']}  {entry['state']:<9}  {entry['task'] or '?'}  {waits}"
-            self._say(line.replace("\n", " "))
+        if can_show_tables(self.stdout):
+            show_table(self.stdout, _LIST_COLUMNS, map(_list_row, found))
+        else:
+            for entry in found:
+                identifier, state, _, task, _, waits = _list_row(entry)
+                self._say(f"{identifier}  {state:<9}  {task or '?'}  {waits}".replace("\n", " "))
         self.stdout.write(f"{len(found)} tasks")
 
     def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
@@ -253,7 +259,8 @@ class Command(BaseCommand):
     ) -> None:
         unknown = dict.fromkeys(self._chosen(options))
         count = 0
-        for identifier, spool, file in operations.find(self._spools(), list(unknown)):
+        found = operations.find(self._spools(), list(unknown))
+        for identifier, spool, file in shown_progress(self.stdout, found, len(unknown)):
             if act(spool, file):
                 del unknown[identifier]
                 count += 1
@@ -356,3 +363,30 @@ class Command(BaseCommand):
 
     def _print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, default=as_json))
+
+
+_STATUS_COLUMNS = ("Directory", "Queues", *map(str.capitalize, STATES), "Oldest", "Processes")
+
+
+def _status_row(status: overview.Status) -> tuple[object, ...]:
+    age = status.oldest_ready_age
+    paused = f"\npaused: {', '.join(status.paused)}" if status.paused else ""
+    return (
+        status.directory,
+        ", ".join(status.queues) + paused,
+        *(getattr(status, state) for state in STATES),
+        "" if age is None else f"{age:.1f} s",
+        "\n".join(
+            f"{process.kind} {process.pid}: {process.task or 'idle'}"
+            f" since {process.since:%H:%M:%S} UTC"
+            for process in status.processes
+        ),
+    )
+
+
+_LIST_COLUMNS = ("Id", "State", "Queue", "Task", "Attempt", "Why, or when")
+
+
+def _list_row(entry: dict[str, Any]) -> tuple[Any, ...]:
+    waits = entry["reason"] or entry["run_after"] or ""
+    return (*(entry[name] for name in ("id", "state", "queue", "task", "attempt")), waits)
