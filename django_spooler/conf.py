@@ -208,10 +208,10 @@ _ENTRY_KEYS = ("BACKEND", "QUEUES", "OPTIONS")
 
 def queue_problem(name: object) -> str | None:
     """Return why ``name`` cannot be a queue's name (it becomes a directory's), or None."""
-    if isinstance(name, str) and _QUEUE_NAME.fullmatch(name) and len(name.encode()) <= 80:
+    if isinstance(name, str) and _QUEUE_NAME.fullmatch(name) and len(name.encode()) <= 64:
         return None
     return (
-        f"Queue name {name!r} cannot be a directory's name. Use 1 to 80 bytes, no leading dot"
+        f"Queue name {name!r} cannot be a directory's name. Use 1 to 64 bytes, no leading dot"
         " and none of / \\ : ; or control characters."
     )
 

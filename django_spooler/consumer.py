@@ -70,7 +70,7 @@ class Consumer:
         result = call.new_result(claimed.task_name.attempts)
         self._counts.start(message.task, claimed.waited)
         begun = time.monotonic()
-        outcome = self._perform(call, result)
+        outcome = self._perform(call, result, claimed.task_name.started)
         ran = time.monotonic() - begun
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
         self._counts.end(message.task, outcome.ended, ran)
@@ -81,7 +81,7 @@ class Consumer:
         set_aside(self._spool, claimed, error, message)
         self._counts.end(NO_TASK, "failed")
 
-    def _perform(self, call: Call, result: SpoolerResult) -> Outcome:
+    def _perform(self, call: Call, result: SpoolerResult, was_started: bool) -> Outcome:
         terms = call.terms
         timeout = terms.policy.timeout
         bound = (
@@ -98,6 +98,7 @@ class Consumer:
                     call.message,
                     worker_id=self._worker_id,
                     context=self._context,
+                    was_started=was_started,
                 )
         finally:
             if os.getpid() != self._pid:

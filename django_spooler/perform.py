@@ -118,14 +118,16 @@ def perform(
     *,
     worker_id: str,
     context: contextvars.Context,
+    was_started: bool = False,
 ) -> Outcome:
     """Try the task once, in a copy of ``context``, and note in ``result`` what came of it.
 
-    Nothing the task raises escapes.
+    Nothing the task raises escapes. ``was_started`` is said of one whose first try was cut.
     """
     token = logs.begin(result, message)
     try:
-        return _perform(task, result, terms, message, worker_id, context)
+        _note_start(result, terms, worker_id, was_started)
+        return _perform(task, result, terms, message, context)
     finally:
         logs.end(token)
 
@@ -135,10 +137,8 @@ def _perform(
     result: SpoolerResult,
     terms: Terms,
     message: Message,
-    worker_id: str,
     context: contextvars.Context,
 ) -> Outcome:
-    _note_start(result, terms, worker_id)
     try:
         value = context.copy().run(_call, task, result, terms, message)
         outcome = _conclude(task, value)
@@ -227,9 +227,9 @@ def backoff(policy: Policy, attempt: int) -> float:
     return random.uniform(shortest, longest)
 
 
-def _note_start(result: SpoolerResult, terms: Terms, worker_id: str) -> None:
+def _note_start(result: SpoolerResult, terms: Terms, worker_id: str, was_started: bool) -> None:
     now = timezone.now()
-    first = not result.worker_ids
+    first = not (result.worker_ids or was_started)
     result.worker_ids.append(worker_id)
     result.set(
         status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now

@@ -121,7 +121,7 @@ class Recovery:
         return words.cause or (UNSEEN if words.was_leaving else f"signal {signal.SIGKILL:d}")
 
     def _put_back(self, claimed: Claimed, words: LastWords, worker: str) -> None:
-        name = claimed.task_name
+        name = replace(claimed.task_name, started=True)
         announce_cut(claimed, words.stack)
         if not words.was_leaving:
             name = replace(name, cuts=name.cuts + 1)

@@ -8,6 +8,7 @@ opening the file stands behind it, as in a Maildir::
     uwsgi_spoolfile_on_web1_4711_12_1804289383_1764000000_123456;a=2;r=1764000900000000
 
 ``a`` counts the attempts used up, ``c`` how often the task was cut by the death of its whole server,
+``s`` tells that it had been started when a stop or reload cut it,
 ``r`` is when the task became ready (microseconds since the epoch), for one that waited for its time.
 A name of any other form is sorted first: its content decides what becomes of it. One that leaves no
 room for all this, with some 200 bytes or more, is set aside as it is.
@@ -25,7 +26,7 @@ PREFIX = "uwsgi_spoolfile_on_"
 
 _FORM = re.compile(
     r"(?P<base>.+?)(?:;a=(?P<attempts>[1-9]\d{0,5}))?(?:;c=(?P<cuts>[1-9]\d{0,5}))?"
-    r"(?:;r=(?P<ready_at>0|[1-9]\d{0,17}))?",
+    r"(?P<started>;s=1)?(?:;r=(?P<ready_at>0|[1-9]\d{0,17}))?",
     re.DOTALL | re.ASCII,
 )
 MOST = 999_999
@@ -41,6 +42,7 @@ class TaskName:
     base: str
     attempts: int = 0
     cuts: int = 0
+    started: bool = False
     ready_at: int | None = None
 
     @classmethod
@@ -49,11 +51,12 @@ class TaskName:
         match = _FORM.fullmatch(name) if ";" in name else None
         if match is None:
             return cls(name)
-        base, attempts, cuts, ready_at = match.groups()
+        base, attempts, cuts, started, ready_at = match.groups()
         return cls(
             base,
             int(attempts or 0),
             int(cuts or 0),
+            started is not None,
             None if ready_at is None else int(ready_at),
         )
 
@@ -61,7 +64,8 @@ class TaskName:
         attempts = f";a={min(self.attempts, MOST)}" if self.attempts else ""
         cuts = f";c={min(self.cuts, MOST)}" if self.cuts else ""
         ready_at = f";r={self.ready_at}" if self.ready_at is not None else ""
-        return f"{self.base}{attempts}{cuts}{ready_at}"
+        started = ";s=1" if self.started else ""
+        return f"{self.base}{attempts}{cuts}{started}{ready_at}"
 
 
 def new_base() -> str:

@@ -17,7 +17,7 @@ NAME_MAX = 255
 _LATEST = 10**16
 """A ready time, in microseconds, of as many digits as any will have."""
 
-_ROOMY = NAME_MAX - len(str(TaskName("", attempts=MOST, cuts=MOST, ready_at=_LATEST)))
+_ROOMY = NAME_MAX - len(str(TaskName("", MOST, MOST, True, _LATEST)))
 """Bytes of a name that has room for sure."""
 
 
@@ -83,11 +83,11 @@ def claimed_name(place: Place, name: str) -> str:
 def has_room(claimed: str) -> bool:
     """Tell whether a name in a running directory can take whatever is noted behind it.
 
-    Those that uWSGI and we make always can: 131 bytes at most, with a queue's name of 80.
+    Those that uWSGI and we make always can: 131 bytes at most, with a queue's name of 64.
     """
     if len(os.fsencode(claimed)) <= _ROOMY:
         return True
-    longest = replace(TaskName.parse(claimed), attempts=MOST, cuts=MOST, ready_at=_LATEST)
+    longest = TaskName(TaskName.parse(claimed).base, MOST, MOST, True, _LATEST)
     return len(os.fsencode(str(longest))) <= NAME_MAX
 
 

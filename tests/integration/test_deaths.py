@@ -88,6 +88,8 @@ def test_task_that_outlasts_the_grace_of_a_reload_runs_again_with_no_attempt_use
     assert again["pid"] != started["pid"]
     assert again["attempt"] == 1
     assert let_it_end(server)["pid"] == again["pid"]
+    server.site.wait_for("task_finished", id=started["id"])
+    assert len(server.site.events("task_started", id=started["id"])) == 1
 
 
 def write_new_code(server: Server) -> None:

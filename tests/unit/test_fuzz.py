@@ -139,7 +139,18 @@ def _without_version():
 
 file_names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
 states = st.sampled_from(
-    ["", ";a=2", ";a=999999", ";a=9999999", ";r=5", ";a=1;r=7", ";a=٣", ";r=-5"]
+    [
+        "",
+        ";a=2",
+        ";a=999999",
+        ";a=9999999",
+        ";r=5",
+        ";a=1;r=7",
+        ";s=1",
+        ";a=2;c=3;s=1;r=4",
+        ";a=٣",
+        ";r=-5",
+    ]
 )
 
 
