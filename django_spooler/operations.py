@@ -46,9 +46,17 @@ def pause(spools: list[Spool], queue: str | None, *, wait: bool, timeout: float 
         time.sleep(_LOOK_PAUSE)
 
 
-def resume(spools: list[Spool], queue: str | None) -> None:
-    """Let tasks start again."""
+def resume(spools: list[Spool], queue: str | None, queues: dict[str, list[str]]) -> None:
+    """Let tasks start again, of one queue or of all; where all were paused, the others stay paused.
+
+    ``queues`` are those of each directory.
+    """
     for spool in spools:
+        if queue is not None and ALL_QUEUES in spool.paused():
+            others = {*queues[spool.directory], *names_in(spool.path("ready"))} - {queue}
+            for other in sorted(others):
+                spool.pause(other)
+            spool.resume(ALL_QUEUES)
         spool.resume(queue)
 
 
@@ -56,10 +64,15 @@ def reload(spools: list[Spool], *, timeout: float | None) -> int:
     """Let the supervisors on this host leave after their tasks and come back; return how many did.
 
     Each gets SIGHUP, ends with its runner, and its server starts it again. ``timeout`` is in
-    seconds. Raise SpoolerError where one may not be signalled, or is not back in time: it goes on
-    with its task, and leaves after it.
+    seconds. Raise SpoolerError where there is none, one may not be signalled, or is not back in time:
+    it goes on with its task, and leaves after it.
     """
     before = [(spool, card) for spool in spools for card in _supervisors(spool)]
+    if not before:
+        raise SpoolerError(
+            "No spooler of a uWSGI on this host serves the directories of this site, so there is none"
+            " to reload. A worker that was started by hand is stopped and started again."
+        )
     for _, card in before:
         _hang_up(card)
     old = {card.name for _, card in before}
@@ -238,13 +251,3 @@ def failed_call(
                 return None
             return (message.args, message.kwargs) if message.task == task else None
     return None
-
-
-def resume_queue(spools: list[Spool], queue: str, queues: dict[str, list[str]]) -> None:
-    """Let one queue be worked on again, also where all were paused at once."""
-    for spool in spools:
-        others = set(queues[spool.directory]) - {queue} if ALL_QUEUES in spool.paused() else ()
-        for other in sorted(others):
-            spool.pause(other)
-        spool.resume(ALL_QUEUES)
-        spool.resume(queue)

@@ -162,7 +162,7 @@ def locate(
     """
     missing = dict.fromkeys(identifiers)
     for identifier in list(missing):
-        if spool.failed_entry(identifier):
+        if spool.failed_file(identifier):
             del missing[identifier]
             path = spool.path("failed", identifier)
             yield identifier, TaskFile("failed", path, identifier, None)

@@ -340,7 +340,7 @@ class TaskAdmin(SpoolerAdmin):
             message = text % {"queue": queue}
             try:
                 if resumes:
-                    operations.resume_queue(_spools(), queue, served_directories())
+                    operations.resume(_spools(), queue, served_directories())
                 else:
                     operations.pause(_spools(), queue, wait=False, timeout=None)
             except SpoolerError as error:  # one directory of several may have been reached

@@ -241,7 +241,7 @@ class Spool:
     def _new_failed_entry(self, identifier: str | None) -> str:
         os.makedirs(self.path("failed"), mode=0o750, exist_ok=True)
         if identifier and _ID.fullmatch(identifier):
-            if self.failed_entry(identifier) is None:
+            if self.failed_file(identifier) is None:
                 with contextlib.suppress(FileNotFoundError):
                     self._free_failed_id(identifier)  # who made it was killed before its move
             entry = self.path("failed", identifier)
@@ -269,19 +269,27 @@ class Spool:
             if entry := self.failed_entry(identifier):
                 yield identifier, *entry
 
-    def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
-        """Return path and reason of one failed file, None where there is none of that id."""
+    def failed_file(self, identifier: str) -> str | None:
+        """Return the path of one failed file, None where there is none of that id."""
         if identifier in DOTS or os.path.basename(identifier) != identifier:
             return None
         entry = self.path("failed", identifier)
         if os.path.lexists(entry) and not is_directory(entry):
-            return entry, Reason(reason=ASTRAY, at=modified(entry))
+            return entry
         for name in names_if_open(entry):
             if name != WHY:
-                return os.path.join(entry, name), read_reason(entry)
-        if is_closed(entry):
-            return entry, Reason(reason=ASTRAY, at=modified(entry))
-        return None
+                return os.path.join(entry, name)
+        return entry if is_closed(entry) else None
+
+    def failed_entry(self, identifier: str) -> tuple[str, Reason] | None:
+        """Return path and reason of one failed file, None where there is none of that id."""
+        path = self.failed_file(identifier)
+        if path is None:
+            return None
+        entry = self.path("failed", identifier)
+        if path == entry:
+            return path, Reason(reason=ASTRAY, at=modified(entry))
+        return path, read_reason(entry)
 
     def retry(self, identifier: str) -> bool:
         """Put a failed file back to where it stood, its attempts reset; False if it is gone.
@@ -326,7 +334,7 @@ class Spool:
         Raise SpoolUnavailable where the directory does not allow it.
         """
         with self._explained():
-            if self.failed_entry(identifier) is None:
+            if self.failed_file(identifier) is None:
                 return False
             try:
                 entry = self._free_failed_id(identifier)
@@ -402,7 +410,7 @@ class Spool:
         for identifier in names_in(self.path("failed")):
             entry = self.path("failed", identifier)
             with contextlib.suppress(OSError):
-                if self.failed_entry(identifier) is None and os.lstat(entry).st_ctime < before:
+                if self.failed_file(identifier) is None and os.lstat(entry).st_ctime < before:
                     _remove_failed_entry(entry)
 
     # Pausing

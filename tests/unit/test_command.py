@@ -47,6 +47,23 @@ def test_pause_names_the_queues_it_stops(capsys):
     assert status(capsys)["paused"] == []
 
 
+def test_one_queue_is_resumed_where_all_are_paused_and_the_others_stay(settings, capsys):
+    settings.TASKS["default"]["QUEUES"] = ["default", "mail"]
+    settings.TASKS["default"]["OPTIONS"]["SPOOLERS"]["mail"] = settings.TASKS["default"]["OPTIONS"][
+        "SPOOLERS"
+    ]["default"]
+    call_command("spooler", "pause")
+    call_command("spooler", "resume", "--queue", "default")
+    assert status(capsys)["paused"] == ["mail"]
+    call_command("spooler", "resume")
+    assert status(capsys)["paused"] == []
+
+
+def test_reload_without_a_spooler_is_an_error():
+    with pytest.raises(CommandError, match="No spooler of a uWSGI on this host"):
+        call_command("spooler", "reload")
+
+
 def test_unknown_id_is_an_error():
     with pytest.raises(CommandError, match="No task for this has the id nowhere"):
         call_command("spooler", "retry", "nowhere")

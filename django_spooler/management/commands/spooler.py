@@ -335,7 +335,7 @@ class Command(BaseCommand):
     def do_resume(self, options: dict[str, Any]) -> None:
         """Let tasks start again."""
         self._check_queues(options["queue"])
-        operations.resume(self._spools(), options["queue"])
+        operations.resume(self._spools(), options["queue"], served_directories())
 
     def do_reload(self, options: dict[str, Any]) -> None:
         """Let the spoolers of this host finish their task, leave and come back."""

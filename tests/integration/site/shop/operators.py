@@ -18,7 +18,7 @@ def reprioritize_while_they_run(count: int) -> int:
         ordered.enqueue(label)
     waiting = list(browse.matching(spools, Query(state="ready")))
     random.shuffle(waiting)
-    operations.resume(spools, None)
+    operations.resume(spools, None, served_directories())
     return sum(
         operations.prioritize(spool, file, random.randint(-100, 100)) for _, spool, file in waiting
     )
