@@ -9,10 +9,11 @@ E005 an entry of ``CRON_CLASSES`` cannot be a periodic job
 E006 ``DJANGO_CRON_LOCK_BACKEND`` names no lock
 E007 ``CRON_CLASSES`` has entries, and django_cron, which keeps their log, is not installed
 E008 ``OPTIONS["REQUEST_ID"]`` does not name a ``ContextVar``
+E009 ``OPTIONS["ADMIN_SITE"]`` or ``OPTIONS["ADMIN_BASE"]`` does not lead to such a thing
 W001 the app is installed, but no entry of ``TASKS`` uses its backend
 W002 ``OPTIONS["SPOOLERS"]`` names a queue that no entry of ``TASKS`` has
 W003 a spool directory is inside ``STATIC_ROOT``, ``MEDIA_ROOT`` or a directory of static files
-W004 an option of periodic jobs stands in an entry of ``TASKS`` where nobody reads it
+W004 an option of whole processes stands in an entry of ``TASKS`` where nobody reads it
 W005 ``OPTIONS["CRON"]`` is set, and no spool directory of this machine is there to run the jobs
 W006 ``CRON_CLASSES`` has entries, and a lock under which a job may run twice
 ==== ==============================================================================
@@ -199,10 +200,17 @@ def check_cron_lock(app_configs: AppConfigs = None, **kwargs: Any) -> list[Check
     ]
 
 
+_FIRST_ONLY = frozenset(
+    ("STOP_GRACE", "FAILED_MAX_AGE", "FAILED_MAX_COUNT", "ADMIN_SITE", "ADMIN_BASE")
+)
+"""Options of whole processes; those of periodic jobs are too."""
+
+
 @register
-def check_cron_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the options of periodic jobs stand where they are read (W004)."""
-    entries = list(_our_entries())
+def check_process_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the options of whole processes stand where they are read (W004)."""
+    entries = [entry for entry in _our_entries() if isinstance(_options(entry[1]), Mapping)]
+    first = _options(entries[0][1]) if entries else {}
     return [
         CheckWarning(
             f"TASKS[{alias!r}]['OPTIONS'] has {name!r}, which is read in the first entry only.",
@@ -210,10 +218,44 @@ def check_cron_options(app_configs: AppConfigs = None, **kwargs: Any) -> list[Ch
             id="django_spooler.W004",
         )
         for alias, entry in entries[1:]
-        if isinstance(_options(entry), Mapping)
-        for name in _options(entry)
-        if name == "CRON" or str(name).startswith("CRON_")
+        for name, value in _options(entry).items()
+        if (name in _FIRST_ONLY or str(name).partition("_")[0] == "CRON")
+        and (name not in first or first[name] != value)
     ]
+
+
+@register
+def check_admin(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that ADMIN_SITE and ADMIN_BASE lead to what they should be (E009)."""
+    return _errors(
+        "django_spooler.E009",
+        "Correct TASKS[{!r}]['OPTIONS'], as in 'mysite.admin.site' and 'unfold.admin.ModelAdmin'.",
+        lambda entry: [] if problems(_options(entry)) else admin_problems(_options(entry)),
+    )
+
+
+def admin_problems(options: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with ADMIN_SITE and ADMIN_BASE, one sentence each."""
+    if not any(options.get(name) for name in ("ADMIN_SITE", "ADMIN_BASE")):
+        return []
+    from django.contrib.admin import AdminSite, ModelAdmin  # which not every site has
+
+    wanted: dict[str, tuple[str, Callable[[object], bool]]] = {
+        "ADMIN_SITE": ("an AdminSite", lambda value: isinstance(value, AdminSite)),
+        "ADMIN_BASE": (
+            "a subclass of ModelAdmin",
+            lambda value: isinstance(value, type) and issubclass(value, ModelAdmin),
+        ),
+    }
+    found = []
+    for name, (kind, is_one) in wanted.items():
+        if path := options.get(name):
+            try:
+                if not is_one(import_string(path)):
+                    found.append(f"OPTIONS[{name!r}] is {path!r}: that is not {kind}.")
+            except ImportError as error:
+                found.append(f"OPTIONS[{name!r}] is {path!r}: {error}.")
+    return found
 
 
 @register
@@ -239,7 +281,7 @@ def all_messages() -> list[CheckMessage]:
     """Return what all checks of ours find."""
     checks = (check_options, check_queues, check_entries, check_backend, check_spoolers)
     of_jobs = (check_cron_jobs, check_cron_classes, check_cron_lock)
-    others = (check_request_id, *of_jobs, check_cron_options, check_cron_directory)
+    others = (check_request_id, check_admin, *of_jobs, check_process_options, check_cron_directory)
     return [message for check in (*checks, check_directories, *others) for message in check()]
 
 

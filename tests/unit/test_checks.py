@@ -23,7 +23,8 @@ CHECKS = [
     checks.check_cron_jobs,
     checks.check_cron_classes,
     checks.check_cron_lock,
-    checks.check_cron_options,
+    checks.check_process_options,
+    checks.check_admin,
     checks.check_cron_directory,
 ]
 
@@ -210,3 +211,24 @@ no_variable = "text"
 def test_request_id_that_is_no_variable(name, finding):
     assert finding in found({"OPTIONS": {"REQUEST_ID": f"{__name__}.{name}"}})["E008"]
     assert found({"OPTIONS": {"REQUEST_ID": "django_spooler.logs.request_id"}}) == {}
+
+
+@pytest.mark.parametrize("name", ["STOP_GRACE", "FAILED_MAX_AGE", "CRON"])
+def test_option_of_whole_processes_that_nobody_reads(name):
+    value = True if name == "CRON" else 5
+    assert f"has {name!r}" in found({}, {"OPTIONS": {name: value}})["W004"]
+    assert found({"OPTIONS": {name: value}}, {"OPTIONS": {name: value}}) == {}
+
+
+@pytest.mark.parametrize("name", ["ADMIN_SITE", "ADMIN_BASE"])
+@pytest.mark.parametrize("path", ["no.such.thing", "django_spooler.checks", "django.conf.settings"])
+def test_admin_that_is_none(name, path):
+    assert f"OPTIONS[{name!r}] is {path!r}" in found({"OPTIONS": {name: path}})["E009"]
+
+
+def test_admin_that_is_one():
+    options = {
+        "ADMIN_SITE": "django.contrib.admin.site",
+        "ADMIN_BASE": "django.contrib.admin.ModelAdmin",
+    }
+    assert found({"OPTIONS": options}) == {}

@@ -144,7 +144,7 @@ def backends(*options: dict[str, Any]) -> dict[str, Any]:
 
 def test_option_of_periodic_jobs_that_nobody_reads_is_found() -> None:
     with override_settings(TASKS=backends({"CRON": True}, {"CRON_LEASE": 5.0})):
-        (message,) = checks.check_cron_options()
+        (message,) = checks.check_process_options()
     assert message.id == "django_spooler.W004"
     assert "TASKS['entry 1']['OPTIONS'] has 'CRON_LEASE'" in message.msg
 
