@@ -18,7 +18,7 @@ from .others import OURS, origin_of
 from .redaction import may_hold_secrets, redacted
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import is_gone, modified, names_in, read_file
-from .spool.listing import OTHER, STATES, TaskFile, count, files, near, other
+from .spool.listing import OTHER, STATES, TaskFile, count, files, near, oldest_ready, other
 from .spool.names import TaskName
 from .spool.process import RUNNER, Card, cards
 
@@ -112,12 +112,12 @@ class Status:
 
 def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
     """Count the directory's tasks, each state up to ``most``, and find its processes."""
-    oldest = next(files(spool, "ready", by_time=True), None)
+    oldest = oldest_ready(spool)
     return Status(
         directory=spool.directory,
         queues=queues,
         **{state: count(spool, state, most) for state in (*STATES, OTHER)},
-        oldest_ready_age=_age(oldest),
+        oldest_ready_age=None if oldest is None else max(0.0, time.time() - oldest),
         paused=paused(spool, queues),
         processes=processes(spool),
     )
@@ -126,10 +126,6 @@ def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
 def processes(spool: Spool) -> list[Process]:
     """Return the living processes that run the directory's tasks."""
     return [_process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER]
-
-
-def _age(oldest: TaskFile | None) -> float | None:
-    return max(0.0, time.time() - oldest.time) if oldest and oldest.time else None
 
 
 def entries(spool: Spool, state: str) -> Iterator[Entry]:

@@ -39,6 +39,13 @@ class SpoolerAdmin(ReadOnlyAdmin):
         """Tell whether the user may see anything here."""
         return may(request, self.view_permission)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show what was done to one; who may not look is not told whether it exists."""
+        self.require(request)
+        return super().history_view(request, object_id, extra_context)
+
     def require(self, request: HttpRequest, *permissions: str) -> None:
         """Raise PermissionDenied unless the user has these and may look."""
         if not all(may(request, name) for name in (self.view_permission, *permissions)):

@@ -144,6 +144,7 @@ class CronJobAdmin(SpoolerAdmin):
 
     def act_view(self, request: HttpRequest) -> HttpResponse:
         """Do what was posted to one job."""
+        self.require(request)
         action, name = ACTIONS.get(request.POST.get("action", "")), request.POST.get("job", "")
         if action is None:
             raise Http404(_("No action selected."))

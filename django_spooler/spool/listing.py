@@ -72,6 +72,21 @@ def tally(spool: Spool, state: str) -> dict[str, Tally]:
     return found
 
 
+def oldest_ready(spool: Spool) -> float | None:
+    """Return when the first of the ready files became ready (seconds since the epoch)."""
+    return min(filter(None, map(_oldest, _directories(spool, "ready", None))), default=None)
+
+
+def _oldest(directory: tuple[Place, str]) -> float | None:
+    names = names_if_open(directory[1])
+    first = _first_second(names)
+    if first is None:
+        return None
+    # Only those of the first second are looked at closely; the second stands in their names.
+    candidates = [name for name in names if str(first) in name]
+    return min(filter(None, (order(name)[0] / 1e6 for name in candidates)), default=float(first))
+
+
 def _groups(spool: Spool, state: str) -> Iterator[tuple[str, int, float | None]]:
     """Yield queue, number and the oldest one's time of files that stand together."""
     if state == "failed":

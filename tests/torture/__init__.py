@@ -5,4 +5,4 @@ AssertionError where the promise does not hold and returns the figures it measur
 tests.torture`` runs them in full; pytest runs each in a short form.
 """
 
-ROWS = ["kept", "crash", "timing", "deploy", "hostile", "cron", "soak"]
+ROWS = ["kept", "crash", "timing", "deploy", "hostile", "cron", "soak", "admin"]

@@ -14,6 +14,7 @@ SIZES = {
     "hostile": 120,
     "cron": 12,
     "soak": 15,
+    "admin": 2000,
 }
 """How much of each row fits into every run."""
 
