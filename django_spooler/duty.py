@@ -86,7 +86,9 @@ class Duty:
         return False
 
     def _try_to_lock(self) -> int | None:
-        descriptor = os.open(self._spool.path("cron"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        os.makedirs(self._spool.path("cron"), mode=0o750, exist_ok=True)
+        path = self._spool.path("cron", "lock")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

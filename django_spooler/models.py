@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from .compat import TaskResultStatus
 from .instants import InstantField
 
+SCHEDULE_LENGTH = 500
+"""Characters of a schedule in words that are kept."""
+
 
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
     """A JSON value as ASCII text: unlike PostgreSQL's jsonb it holds every string."""
@@ -82,7 +85,7 @@ class CronJob(models.Model):
     """Where a periodic job stands: the slots up to ``slot`` have each been decided on."""
 
     name = models.CharField(_("name"), primary_key=True, max_length=200)
-    schedule = models.CharField(_("schedule"), max_length=500, blank=True)
+    schedule = models.CharField(_("schedule"), max_length=SCHEDULE_LENGTH, blank=True)
     paused = models.BooleanField(_("paused"), default=False)
     slot = InstantField(_("slot"), null=True, help_text=_("The last one that was decided on."))
     late = InstantField(

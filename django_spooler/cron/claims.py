@@ -15,11 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db import connections, transaction
-from django.db.models import F, Q, Subquery
+from django.db.models import F, Max, Q, Subquery
 
 from ..backends import process_options
 from ..instants import EPOCH
-from ..models import CronJob, CronRun
+from ..models import SCHEDULE_LENGTH, CronJob, CronRun
 from .clock import DatabaseNow, now
 from .jobs import Job, PeriodicJob
 from .lease import ALIVE, Outcome, database, jobs, node, obituary, patiently, runs
@@ -90,19 +90,34 @@ def introduce(known: Sequence[PeriodicJob]) -> None:
     rows = {row.name: row for row in jobs().filter(name__in=[job.name for job in known])}
     missing = [job for job in known if job.name not in rows]
     if missing:
-        moment = now(database())
-        new = [
+        patiently(partial(_insert, missing))
+    for job in known:
+        if job.name in rows and rows[job.name].schedule != words_of(job):
+            patiently(partial(_reschedule, job))
+
+
+def words_of(job: Job) -> str:
+    """Return the schedule in words, as far as the database has room for them."""
+    return job.in_words()[:SCHEDULE_LENGTH]
+
+
+def _insert(missing: list[PeriodicJob]) -> None:
+    moment = now(database())
+    # Where a row was deleted, its history goes on.
+    known = runs().filter(job__in=[job.name for job in missing])
+    tokens = dict(known.values_list("job").annotate(last=Max("token")))
+    jobs().bulk_create(
+        [
             CronJob(
                 name=job.name,
-                schedule=job.in_words(),
+                schedule=words_of(job),
                 slot=latest(job.schedule, moment),
+                token=tokens.get(job.name, 0),
             )
             for job in missing
-        ]
-        patiently(lambda: jobs().bulk_create(new, ignore_conflicts=True))
-    for job in known:
-        if job.name in rows and rows[job.name].schedule != job.in_words():
-            patiently(partial(_reschedule, job))
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _reschedule(job: PeriodicJob) -> None:
@@ -115,7 +130,7 @@ def _reschedule(job: PeriodicJob) -> None:
     row = jobs().filter(name=job.name)
     with transaction.atomic(using=database()):
         row.filter(Q(slot__lt=begin) | Q(slot=None)).update(slot=begin)
-        row.update(schedule=job.in_words())
+        row.update(schedule=words_of(job))
 
 
 def set_paused(job: Job, paused: bool) -> bool:

@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from ..models import CronJob, CronRun
 from . import announce, cron_log
-from .claims import Decision, lock, runs_of
+from .claims import Decision, lock, runs_of, words_of
 from .class_schedule import Last
 from .classes import ClassJob
 from .lease import ALIVE, Outcome, database, jobs, patiently, runs
@@ -52,7 +52,7 @@ def claim(
 
 def introduce(job: ClassJob) -> None:
     """Make a job known to the database, and its schedule as the code has it now."""
-    words, rows = job.in_words(), jobs().filter(name=job.name)
+    words, rows = words_of(job), jobs().filter(name=job.name)
     if not rows.exists():
         row = CronJob(name=job.name, schedule=words)
         patiently(lambda: jobs().bulk_create([row], ignore_conflicts=True))

@@ -12,8 +12,8 @@ from tests.databases import KIND
 from .nodes import APPS, assert_each_slot_once, environment_of_clock, history, nodes, start
 from .preload import build
 from .proxy import proxied
-from .server import Site, wait_until
-from .setups import BARE
+from .server import DEADLINE, Site, wait_until
+from .setups import BARE, LAZY, SHIPPED
 
 _numbers = itertools.count(1)
 
@@ -136,6 +136,44 @@ def test_spooler_starts_each_slot_within_a_second_and_a_long_job_holds_up_none(
 def assert_on_time(site, job):
     late = [event for event in site.events("began", job=job) if event["at"] - event["slot"] > 1]
     assert not late
+
+
+@pytest.mark.parametrize("setup", [SHIPPED, LAZY], ids=lambda setup: setup.name)
+def test_one_process_of_a_server_ticks_however_it_is_set_up(site_with, launch, job, setup):
+    site = site_with({"code": job, "every": 1}, CRON=True, **setup.settings)
+    launch.server(setup, site=site)
+    site.wait_for("ended", 3, job=job)
+    assert_each_slot_once(site, job, 1, 3)
+    assert_on_time(site, job)
+
+
+def test_plain_worker_ticks_too(site_with, job):
+    site = site_with({"code": job, "every": 1}, CRON=True)
+    with site.managing("spooler", "work") as worker:
+        site.wait_for("ended", 3, job=job)
+        worker.terminate()
+        worker.wait(DEADLINE)
+    assert_each_slot_once(site, job, 1, 3)
+
+
+def test_reload_cuts_no_run_and_jobs_go_on(site_with, launch, job):
+    long = f"{job}-long"
+    site = site_with(
+        {"code": job, "every": 1, "overlap": "queue", "catch_up": "all"},
+        {"code": long, "every": 1, "gate": long},
+        CRON=True,
+    )
+    site.close_gate(long)
+    server = launch.server(BARE, site=site)
+    (first,) = site.wait_for("began", job=long)
+    server.reload()
+    count = len(site.events("began", job=job))
+    site.wait_for("began", count + 3, job=job)
+    assert len(site.events("began", job=long)) == 1
+    site.open_gate(long)
+    site.wait_for("ended", job=long, pid=first["pid"], lost=False)
+    wait_until(lambda: outcomes(site, long, first["slot"]) == ["success"], "it is settled")
+    assert_each_slot_once(site, job, 1, count + 3)
 
 
 def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, launch, job):

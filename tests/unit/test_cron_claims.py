@@ -1,12 +1,15 @@
 """Each slot is decided on once, and what becomes of it is what the job asks for."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from django_spooler.cron import claims, functions
+from django_spooler.cron.schedule import crontab
 from django_spooler.exceptions import LeaseLost
+from django_spooler.instants import EPOCH
 from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
@@ -40,6 +43,33 @@ def test_slot_is_claimed_once() -> None:
 def test_job_begins_with_the_slot_after_it_was_first_seen() -> None:
     job = job_seen("hourly", 0)
     assert claims.claim([job]).claimed == []
+
+
+def test_job_whose_row_was_deleted_goes_on() -> None:
+    for _ in range(2):
+        job = job_seen("hourly", 1)
+        CronRun.objects.filter(job="hourly").update(slot=EPOCH)
+        (run,) = claims.claim([job], begin=True).claimed
+        functions.run(job, run)
+        CronJob.objects.filter(name="hourly").delete()
+    assert sorted(CronRun.objects.values_list("token", flat=True)) == [1, 2]
+
+
+def test_changed_schedule_makes_nothing_late() -> None:
+    job = job_seen("hourly", 0)
+    CronJob.objects.filter(name="hourly").update(slot=EPOCH, schedule="every year")
+    claims.introduce([job])
+    found = claims.claim([job])
+    assert found.missed == [] and len(found.claimed) <= 1  # one, in the first minute of an hour
+
+
+def test_schedule_of_many_words_is_kept_as_far_as_there_is_room() -> None:
+    minutes = ",".join(map(str, range(0, 60, 2)))
+    hours = ",".join(map(str, range(0, 24, 2)))
+    job = replace(job_seen("hourly", 0), schedule=crontab(f"{minutes} {hours} * * *", "UTC"))
+    claims.introduce([job])
+    claims.introduce([job])
+    assert 0 < len(CronJob.objects.get(name="hourly").schedule) <= 500
 
 
 def test_missed_slots_are_recorded_and_the_latest_is_run() -> None:

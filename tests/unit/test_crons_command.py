@@ -59,6 +59,17 @@ def test_list_tells_of_each_job_how_it_stands() -> None:
     assert state_of("disabled")["state"] == "disabled" and state_of("disabled")["next"] == []
 
 
+def test_list_of_one_job() -> None:
+    assert [state["job"] for state in crons_json("list", "hourly")] == ["hourly"]
+
+
+def test_what_acts_prints_json_too() -> None:
+    assert crons_json("pause", "hourly")["state"] == "paused"
+    assert crons_json("resume", "hourly")["state"] == "waiting"
+    assert crons_json("run", "hourly")["outcome"] == "success"
+    assert crons_json("check") == []
+
+
 def test_list_is_readable() -> None:
     text = crons("list")
     assert "tests.unit.crons_for_tests.nightly  waiting" in text
@@ -123,7 +134,7 @@ def test_history_is_readable_and_bounded() -> None:
         crons("history", "--limit", "0")
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "history"])
+@pytest.mark.parametrize("verb", ["list", "run", "pause", "resume", "history"])
 def test_unknown_job_is_refused_with_what_may_be_meant(verb: str) -> None:
     with pytest.raises(CommandError, match="Did you mean hourly"):
         crons(verb, "hourli")

@@ -31,11 +31,10 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(dest="command", required=True, parser_class=ArgumentParser)
         listed = self._add(commands, "list", "each job: its schedule, next times and last run")
         shown = self._add(commands, "history", "the runs, the newest first")
-        shown.add_argument("job", nargs="?", metavar="JOB", help="only of this one")
+        for parser_of_some in (listed, shown):
+            parser_of_some.add_argument("job", nargs="?", metavar="JOB", help="only of this one")
         shown.add_argument("--limit", type=int, help="so many at most")
-        checked = self._add(commands, "check", "fail where a slot has come and no node started it")
-        for parser_with_json in (listed, shown, checked):
-            parser_with_json.add_argument("--json", action="store_true", help="for programs")
+        self._add(commands, "check", "fail where a slot has come and no node started it")
         for name, text in (
             ("run", "run a job in this process, now, whether due or not"),
             ("pause", "start no more runs of a job, on any node"),
@@ -46,6 +45,7 @@ class Command(BaseCommand):
     def _add(self, commands: Any, name: str, text: str) -> ArgumentParser:
         parser: ArgumentParser = commands.add_parser(name, help=text, parents=[base_options()])
         parser.set_defaults(run=getattr(self, f"do_{name}"))
+        parser.add_argument("--json", action="store_true", help="for programs")
         return parser
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,7 +60,8 @@ class Command(BaseCommand):
 
     def do_list(self, options: dict[str, Any]) -> None:
         """Print how each job stands."""
-        found = overview.job_states()
+        name = options["job"]
+        found = overview.job_states() if name is None else [overview.job_state(name)]
         if options["json"]:
             self._print_json([asdict(state) for state in found])
             return
@@ -92,8 +93,7 @@ class Command(BaseCommand):
         if found:
             late = ", ".join(f"{name} since {_local(slot)}" for name, slot in found)
             raise CommandError(f"No node starts: {late}.")
-        if not options["json"]:
-            self.stdout.write("No job is late.")
+        self._tell(options, "No job is late.")
 
     # Acting
 
@@ -104,21 +104,33 @@ class Command(BaseCommand):
             raise CommandError(f"{report.job} runs already, and its runs must not overlap.")
         if isinstance(report.error, LeaseLost):
             raise report.error
+        if options["json"]:
+            self._print_json(asdict(next(overview.history(report.job, 1))))
         if report.error is not None:
             raise CommandError(f"{report.job} failed: {in_words(report.error)}")
-        self._say(f"{report.job} succeeded")
+        self._tell(options, f"{report.job} succeeded")
 
     def do_pause(self, options: dict[str, Any]) -> None:
         """Start no more runs of a job."""
         changed = operations.pause(options["job"])
-        self._say(f"{options['job']} {'is paused' if changed else 'was paused already'}")
+        self._tell_change(options, "is paused" if changed else "was paused already")
 
     def do_resume(self, options: dict[str, Any]) -> None:
         """Let a job run again."""
         changed = operations.resume(options["job"])
-        self._say(f"{options['job']} {'is resumed' if changed else 'was not paused'}")
+        self._tell_change(options, "is resumed" if changed else "was not paused")
 
     # Helpers
+
+    def _tell_change(self, options: dict[str, Any], words: str) -> None:
+        if options["json"]:
+            self._print_json(asdict(overview.job_state(options["job"])))
+        self._tell(options, f"{options['job']} {words}")
+
+    def _tell(self, options: dict[str, Any], text: str) -> None:
+        """Print what a program has no need of."""
+        if not options["json"]:
+            self._say(text)
 
     def _say(self, text: str) -> None:
         """Print what the code or the history tells; anyone may have written it."""
