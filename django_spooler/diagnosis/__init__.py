@@ -19,6 +19,9 @@ __all__ = ["Problem", "Report", "examine", "problems"]
 CANARY_SECONDS = 10.0
 """Seconds a task of highest priority is waited for."""
 
+_CAUSES = {"not-writable", "disk-full"}
+"""What keeps processes from serving a directory, and from saying that they are there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -59,8 +62,10 @@ def _quick_problems() -> Iterator[Problem]:
         except SpoolerError as error:
             yield Problem("no-access", str(error), "Run this as the user the site runs as.")
             continue
-        yield from processes.problems(spool)
-        yield from directory.problems(spool)
+        of_directory = list(directory.problems(spool))
+        yield from of_directory
+        if not _CAUSES & {problem.id for problem in of_directory}:
+            yield from processes.problems(spool)
         yield from waiting.problems(spool, queues)
 
 
