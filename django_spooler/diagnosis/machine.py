@@ -49,9 +49,11 @@ def uwsgi_processes(directory: str | None = None) -> Iterator[UwsgiProcess]:
 
 
 def _is_uwsgi(pid: str) -> bool:
+    """Tell by the program, and by what ps shows: pyuwsgi is a Python, and auto-procname renames."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
-        program = file.read(4096).split(b"\0")[:2]
-    return any(b"uwsgi" in os.path.basename(part) for part in program)
+        shown = file.read(4096).split(b"\0")[:2]
+    names = [os.fsencode(os.readlink(f"/proc/{pid}/exe")), *shown]
+    return any(b"uwsgi" in os.path.basename(name).lower() for name in names)
 
 
 def _rights(pid: str) -> tuple[int, frozenset[int]]:

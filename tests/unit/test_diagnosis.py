@@ -1,11 +1,20 @@
-"""What a look from outside makes of the machine: rights, mounts and versions."""
+"""What a quick look from outside finds: rights, mounts, cards, and tasks that stand where they are."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from django_spooler.diagnosis import machine, problems
 from django_spooler.diagnosis.machine import UwsgiProcess, file_system
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.names import TaskName
+from django_spooler.spool.place import Place
+from django_spooler.spool.process import RUNNER, SPOOLER, SUPERVISOR, HeldCard, new_card
+
+from . import tasks_for_tests as tasks
+
+PLACE = Place.of("default", 0)
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -73,3 +82,85 @@ def test_network_file_system_and_foreign_user_are_told(settings, tmp_path, monke
     assert "uWSGI's spooler 77" in found["not-writable"].message
     assert found["not-writable"].hint == f"chown -R {machine.user_name(65534)} {directory}"
     assert found.keys() == {"network-file-system", "not-writable"}
+
+
+@pytest.fixture
+def spool(settings, tmp_path):
+    options = {"SPOOLERS": {"default": tmp_path}, "OUTSIDE_UWSGI": "spool"}
+    backend = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
+    settings.TASKS = {"default": backend}
+    tmp_path.chmod(0o750)
+    spool = Spool(tmp_path)
+    spool.prepare()
+    return spool
+
+
+@pytest.fixture
+def served(spool):
+    """Be a process that runs the directory's tasks."""
+    card = HeldCard(spool, new_card(RUNNER, "work", "1"))
+    yield spool
+    card.leave()
+
+
+def found():
+    return {problem.id: problem.message for problem in problems()}
+
+
+def enqueued(spool):
+    tasks.add.enqueue(1)
+    (file,) = Path(spool.path("ready")).rglob("uwsgi_*")
+    return file
+
+
+def test_directory_that_is_served_has_no_problem(served):
+    enqueued(served)
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "identifier"),
+    [
+        ("NewerTask: the message has format 2", "versions"),
+        ("UntrustedTask: the signature is missing", "untrusted"),
+        ("UnknownTask: shop.tasks.gone is no task of this site", "unknown-task"),
+    ],
+)
+def test_failed_tasks_tell_what_is_set_up_wrong(served, reason, identifier):
+    served.set_aside(str(enqueued(served)), reason, task="shop.tasks.gone")
+    assert found().keys() == {identifier}
+
+
+def test_task_that_waits_for_too_long_is_stuck_unless_its_queue_is_paused(served):
+    file = enqueued(served)
+    base, second, rest = str(file).rsplit("_", 2)
+    os.rename(file, f"{base}_{int(second) - 400}_{rest}")
+    assert "has been ready for 40" in found()["stuck"]
+    served.pause("default")
+    assert found().keys() == {"paused"}
+
+
+def test_scheduled_task_that_nobody_makes_ready_is_stuck(served):
+    name = TaskName(os.path.basename(enqueued(served)))
+    served.schedule(str(next(Path(served.path("ready")).rglob("uwsgi_*"))), name, PLACE, 1e9)
+    assert "has been due for" in found()["stuck"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "identifiers"),
+    [
+        ({"threads": True, "ordered": False, "version": "", "uwsgi": "2.0.31"}, set()),
+        ({"uwsgi": "2.0.21"}, {"versions"}),
+        ({"uwsgi": "2.1.0-dev"}, set()),
+        ({"uwsgi": ["evil"]}, set()),
+        ({"version": "99"}, {"versions"}),
+        ({"version": {"evil": 1}}, {"versions"}),
+        ({"threads": False}, {"no-threads"}),
+    ],
+)
+def test_set_up_of_the_server_is_told_by_its_card(served, facts, identifiers):
+    at_work = HeldCard(served, new_card(SUPERVISOR, "uwsgi", "1"))
+    spooler = HeldCard(served, new_card(SPOOLER, "uwsgi", "1", facts=facts))
+    assert found().keys() == identifiers
+    for card in (spooler, at_work):
+        card.leave()
