@@ -152,6 +152,10 @@ def _set_paused(job: Job, paused: bool) -> bool:
 
 def candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
     """Return the time by the database's clock, and the jobs that somebody has to decide on now."""
+    return patiently(lambda: _candidates(known))
+
+
+def _candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
     moment = now(database())
     rows = {row.name: row for row in jobs().filter(name__in=[job.name for job in known])}
     waiting = to_look_at(moment)
@@ -169,7 +173,8 @@ def candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob
 def look() -> tuple[datetime, datetime | None]:
     """Return the time by the database's clock, and when a run has to be looked at next."""
     first = runs().filter(expires__isnull=False).order_by("expires").values("expires")[:1]
-    row = jobs().annotate(now=DatabaseNow(), first=Subquery(first)).values("now", "first").first()
+    found = jobs().annotate(now=DatabaseNow(), first=Subquery(first)).values("now", "first")
+    row = patiently(found.first)
     return (row["now"], row["first"]) if row else (now(database()), None)
 
 
@@ -189,12 +194,12 @@ def claim(
     return patiently(lambda: _claim(known, until, begin))
 
 
-def claim_now(job: Job, *, begin: bool = False) -> CronRun | None:
-    """Claim a run of the job outside of its times; None while it runs and must not overlap.
+def claim_now(job: Job, *, begin: bool = False, slot: datetime | None = None) -> CronRun | None:
+    """Claim a run of the job, due or not; None while it runs and must not overlap.
 
-    It stands for this moment.
+    It stands for this moment, or for a ``slot`` that was run before.
     """
-    return patiently(lambda: _claim_now(job, begin))
+    return patiently(lambda: _claim_now(job, begin, slot))
 
 
 def release(run: CronRun) -> None:
@@ -203,7 +208,7 @@ def release(run: CronRun) -> None:
     patiently(lambda: mine.update(expires=DatabaseNow()))
 
 
-def _claim_now(job: Job, begin: bool) -> CronRun | None:
+def _claim_now(job: Job, begin: bool, slot: datetime | None) -> CronRun | None:
     with transaction.atomic(using=database()):
         row = lock([job]).get(job.name)
         if row is None:
@@ -212,7 +217,9 @@ def _claim_now(job: Job, begin: bool) -> CronRun | None:
         decision.bury_the_dead()
         run = None
         if job.overlap == "allow" or not decision.is_busy:
-            run = decision.add(row.now, Outcome.QUEUED)
+            chosen = slot or row.now
+            before = runs().filter(job=job.name, slot__in=[chosen]).aggregate(last=Max("attempt"))
+            run = decision.add(chosen, Outcome.QUEUED, attempt=(before["last"] or 0) + 1)
             decision.take(run)
         decision.save()
     return run

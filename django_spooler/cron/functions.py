@@ -27,8 +27,8 @@ def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:
     if claimed.outcome == Outcome.CLAIMED:
         lease.begin()
         claimed.outcome = Outcome.RUNNING
-    announce.started(job, claimed)
     with Heartbeat(lease) as heartbeat:
+        announce.started(job, claimed)
         error = _call(job, claimed, heartbeat)
     claimed.outcome = Outcome.SUCCESS if error is None else Outcome.FAILED
     claimed.error = "" if error is None else "".join(format_exception(error))[-ERROR_LENGTH:]

@@ -1,8 +1,13 @@
 """What an operator does with a periodic job: pause it, resume it, run it now."""
 
+from functools import partial
+
+from django.db import transaction
+
 from ..models import CronRun
 from . import claims, manager, periodic
 from .jobs import PeriodicJob
+from .lease import database
 from .overview import require
 from .runner import Report, run_now
 from .site_jobs import AnyJob, claim_now, introduce
@@ -41,12 +46,13 @@ def run_here(name: str) -> Report:
 def run_in_spooler(name: str) -> CronRun | None:
     """Hand a run of a job, due or not, to the spooler; None while it runs and must not overlap.
 
-    Raise UnknownCronJob, or EnqueueError where the spooler does not accept it.
+    In a transaction it is handed over once that is committed. Raise UnknownCronJob, or EnqueueError
+    where the spooler does not accept it.
     """
     job = _introduced(name)
     run = claim_now(job)
     if run is not None:
-        periodic.hand_over(job, run)
+        transaction.on_commit(partial(periodic.hand_over, job, run), using=database())
     return run
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Min, OuterRef, Subquery
 
 from ..backends import process_options
 from ..exceptions import UnknownCronJob
@@ -96,17 +96,19 @@ def require(name: str) -> AnyJob:
 
 
 def find_late() -> list[tuple[str, datetime]]:
-    """Return the jobs of which a slot has come and no node has started it, and since when.
+    """Return the jobs of which a slot has come that no node has started, and since when.
 
     Announce each such slot, once over all nodes: any of them can make this check, one that runs no
     jobs too.
     """
     moment = now(database())
     rows = {row.name: row for row in jobs()}
+    claimed = runs().filter(outcome=Outcome.CLAIMED, slot__lt=moment - _late_after())
+    stuck = dict(claimed.values_list("job").annotate(first=Min("slot")))
     found = []
     for job in all_jobs():
         row = rows.get(job.name)
-        slot = row and _late_since(job, row, moment)
+        slot = stuck.get(job.name) or (row and _late_since(job, row, moment))
         if slot:
             found.append((job.name, slot))
             if jobs().filter(name=job.name).exclude(late__gte=slot).update(late=slot):
@@ -151,10 +153,13 @@ def _late_since(job: PeriodicJob, row: CronJob, moment: datetime) -> datetime | 
     if row.paused or not job.enabled or row.slot is None:
         return None
     start = next_start(job, row.slot)
-    bound = timedelta(seconds=process_options().CRON_LATE)
-    if start is None or moment - start <= bound:
+    if start is None or moment - start <= _late_after():
         return None
     return next(job.schedule.after(row.slot))
+
+
+def _late_after() -> timedelta:
+    return timedelta(seconds=process_options().CRON_LATE)
 
 
 def _last_runs() -> dict[str, CronRun]:

@@ -122,11 +122,11 @@ def _run(name: str, token: int) -> tuple[BaseException | None, bool]:
 
 
 def _claimed(job: AnyJob, token: int) -> CronRun | None:
-    """Return the run if it may start; a new one where somebody retries what stood in ``failed``."""
+    """Return the run if it may start; where somebody retries what stood in ``failed``, another."""
     try:
         run = runs().filter(job=job.name, token=token).first()
         if run is not None and run.outcome == Outcome.FAILED:
-            return claim_now(job)
+            return claim_now(job, run.slot)
     except (OperationalError, InterfaceError) as error:
         # The claim ends with its lease: then the run is claimed again.
         logger.error("Run %d of periodic job %s does not start: %s", token, job.name, error)

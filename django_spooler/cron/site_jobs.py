@@ -1,5 +1,7 @@
 """All periodic jobs of the site: functions, and classes of django-cron."""
 
+from datetime import datetime
+
 from ..models import CronRun
 from . import claims, class_claims
 from .classes import ClassJob, class_jobs, find_class_job
@@ -27,11 +29,12 @@ def introduce(job: AnyJob) -> None:
         class_claims.introduce(job)
 
 
-def claim_now(job: AnyJob) -> CronRun | None:
+def claim_now(job: AnyJob, slot: datetime | None = None) -> CronRun | None:
     """Claim a run of the job, due or not; None while it runs and must not overlap.
 
-    Whoever runs it begins its lease.
+    It stands for this moment, or for the ``slot`` of a function that was run before. Whoever runs it
+    begins its lease.
     """
     if isinstance(job, PeriodicJob):
-        return claims.claim_now(job)
+        return claims.claim_now(job, slot=slot)
     return class_claims.claim(job, force=True, begin=False).run

@@ -170,10 +170,21 @@ def test_claim_that_never_began_is_taken_over_without_a_death() -> None:
     assert len(crons_for_tests.ran) == 1
 
 
-def test_failed_run_is_tried_again_only_where_that_is_asked_for() -> None:
-    def fail(context: object) -> None:
-        raise ValueError("no such thing")
+def test_slot_that_failed_can_be_run_again_by_hand() -> None:
+    job = job_seen("hourly", 1)
+    crons_for_tests.acts["hourly"] = fail
+    (failed,) = claims.claim([job], begin=True).claimed
+    functions.run(job, failed)
+    again = claims.claim_now(job, slot=failed.slot)
+    assert again is not None and (again.slot, again.attempt) == (failed.slot, 2)
+    assert claims.claim_now(job, slot=failed.slot) is None  # it is about to run
 
+
+def fail(context: object) -> None:
+    raise ValueError("no such thing")
+
+
+def test_failed_run_is_tried_again_only_where_that_is_asked_for() -> None:
     for name, attempts in (("hourly", 1), ("stubborn", 3)):
         crons_for_tests.acts[name] = fail
         job = job_seen(name, 1)

@@ -152,6 +152,14 @@ def test_check_finds_a_slot_that_no_node_starts_and_mails_once(settings: Any) ->
     assert state_of("hourly")["state"] == "late"
 
 
+def test_check_finds_what_was_claimed_and_never_began() -> None:
+    job = job_seen("hourly", 1)
+    (run,) = claims.claim([job]).claimed
+    CronRun.objects.filter(token=run.token).update(slot=run.slot - HOUR)
+    with pytest.raises(CommandError, match="No node starts: hourly since"):
+        crons("check")
+
+
 def test_paused_job_is_never_late() -> None:
     job_seen("hourly", 2)
     CronJob.objects.filter(name="hourly").update(paused=True)
