@@ -14,7 +14,12 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 
 SERVERS = ["postgresql", "mariadb"]
 SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
-ON_SERVERS = [*SHORT, "tests/integration/test_cron.py", "tests/integration/test_cron_classes.py"]
+ON_SERVERS = [
+    *SHORT,
+    "tests/integration/test_cron.py",
+    "tests/integration/test_cron_classes.py",
+    "tests/yardstick/test_django_cron.py",
+]
 
 ONCE = [
     "tests/browser",

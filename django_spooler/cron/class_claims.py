@@ -70,7 +70,7 @@ def _decide(job: ClassJob, force: bool, begin: bool, dry_run: bool) -> "ClassDec
         if not dry_run:
             decision.save()
             for run in decision.died:
-                cron_log.bury(job, run)
+                cron_log.end(job, run, run.end, f"{run.error}\n", succeeded=False)
     return decision
 
 

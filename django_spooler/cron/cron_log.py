@@ -51,24 +51,23 @@ def times_done(job: ClassJob, since: datetime) -> set[time]:
 
 
 def begin(job: ClassJob, run: CronRun, row: Any) -> None:
-    """Fill in and write the row of a run that starts."""
+    """Fill in and insert the row of a run that starts."""
+    row.pk = None  # an insertion that was rolled back has left one, which is another row's by now
     row.code = job.name
     row.start_time = row.end_time = _kept(run.start)
     row.ran_at_time = job.schedule.text_of(run.slot)
     row.is_success, row.message = False, "Job in progress\n"
-    _save(row)
+    row.save(using=alias(), force_insert=True)
 
 
-def end(row: Any, moment: datetime, message: str, *, succeeded: bool) -> None:
-    """Write down in its row how a run ended."""
-    row.is_success, row.message, row.end_time = succeeded, storable(message), _kept(moment)
-    _save(row)
-
-
-def bury(job: ClassJob, run: CronRun) -> None:
-    """Make a failure of the row of a run that died, and a row where it died before it had one."""
+def end(job: ClassJob, run: CronRun, moment: datetime, message: str, *, succeeded: bool) -> None:
+    """Write down in its row how a run ended; make one where it died before it had a row."""
     found = logs(job).filter(start_time=_kept(run.start))
-    ended = {"is_success": False, "message": f"{run.error}\n", "end_time": _kept(run.end)}
+    ended = {
+        "is_success": succeeded,
+        "message": storable(message),
+        "end_time": _kept(moment),
+    }
     if not found.update(**ended):
         found.create(
             code=job.name,
@@ -89,10 +88,6 @@ def _model() -> Any:
     from django_cron.models import CronJobLog
 
     return CronJobLog
-
-
-def _save(row: Any) -> None:
-    patiently(lambda: row.save(using=alias()), alias())
 
 
 def _kept(instant: datetime) -> datetime:

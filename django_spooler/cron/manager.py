@@ -77,8 +77,7 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
         lease = Lease(run, lease_of(job))
         began = time.monotonic()
         with Heartbeat(lease):
-            announce.started(job, run)
-            error = self._do(job, run)
+            error = self._do(job, lease)
         rest = job.schedule.rest_after(failed=error is not None) - (time.monotonic() - began)
         # After a success nobody has to come before the next due time, unless that is over.
         look_in = None if error is None and rest > 0 else max(0.0, rest)
@@ -88,15 +87,26 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
             raise error
         patiently(lambda: self._remove_old_success_job_logs(self.cron_job_class), cron_log.alias())
 
-    def _do(self, job: ClassJob, run: CronRun) -> BaseException | None:
+    def _do(self, job: ClassJob, lease: Lease) -> BaseException | None:
         try:
-            cron_log.begin(job, run, self.cron_log)
+            self._begin_log(job, lease)
+            announce.started(job, lease.run)
             self.cron_job = self.cron_job_class()
-            self.cron_job.set_prev_success_cron(cron_log.last_success(job, run.start))
+            self.cron_job.set_prev_success_cron(cron_log.last_success(job, lease.run.start))
             self.msg = self.cron_job.do()
         except BaseException as error:
             return error
         return None
+
+    def _begin_log(self, job: ClassJob, lease: Lease) -> None:
+        """Make the run's row of django-cron's log, unless the run was taken over: then it has one."""
+
+        def write() -> None:
+            with transaction.atomic(using=database()):
+                lease.renew()
+                cron_log.begin(job, lease.run, self.cron_log)
+
+        patiently(write)
 
     def _settle(
         self, job: ClassJob, lease: Lease, error: BaseException | None, *, look_in: float | None
@@ -111,24 +121,26 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
             with transaction.atomic(using=database()):
                 lease.settle(run.outcome, run.error, look_in=look_in)
                 if cron_log.alias() == database():
-                    self._log(text, succeeded=error is None)
+                    self._log(job, run, text)
 
         try:
             persistently(write, f"The end of {job.path}")
             if cron_log.alias() != database():
-                self._log(text, succeeded=error is None)
+                persistently(
+                    lambda: self._log(job, run, text), f"The log of {job.path}", cron_log.alias()
+                )
         except LeaseLost as lost:
             logger.error("%s", lost)
-            self._log(text + "".join(format_exception(lost)), succeeded=False)
+            run.outcome, text = Outcome.DIED, text + "".join(format_exception(lost))
+            patiently(lambda: self._log(job, run, text), cron_log.alias())
             raise
 
-    def _log(self, text: str, *, succeeded: bool) -> None:
+    def _log(self, job: ClassJob, run: CronRun, text: str) -> None:
         message = self.make_log_msg([str(self.msg), text])
-        cron_log.end(self.cron_log, now(database()), message, succeeded=succeeded)
+        succeeded = run.outcome == Outcome.SUCCESS
+        cron_log.end(job, run, now(database()), message, succeeded=succeeded)
         if not succeeded and self.write_log:
-            logging.getLogger("django_cron").error(
-                "%s cronjob error:\n%s", self.cron_log.code, message
-            )
+            logging.getLogger("django_cron").error("%s cronjob error:\n%s", job.name, message)
 
     def _say(self, due: bool) -> None:
         if not self.silent:

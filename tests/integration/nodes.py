@@ -83,6 +83,14 @@ def history(site: Site, job: str) -> list[dict[str, Any]]:
     return found[::-1]
 
 
+def log_of(site: Site, job: str) -> list[dict[str, Any]]:
+    """Return django-cron's rows of a job, the oldest first."""
+    printed = site.manage("dumpdata", "django_cron.CronJobLog")
+    rows = json.loads(next(line for line in printed.splitlines() if line.startswith("[")))
+    found = [row["fields"] for row in rows if row["fields"]["code"] == job]
+    return sorted(found, key=lambda row: row["start_time"])
+
+
 def assert_each_slot_once(site: Site, job: str, every: float, at_least: int) -> list[float]:
     """Check that the job began once for each slot, with none left out; return the slots."""
     slots = sorted(event["slot"] for event in site.events("began", job=job))

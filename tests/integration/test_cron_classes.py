@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 
 from tests.databases import KIND
 
-from .nodes import APPS, environment_of_clock, history, nodes, start
+from .nodes import APPS, environment_of_clock, history, log_of, nodes, start
 from .preload import build
 from .server import DEADLINE, Site, wait_until
 from .setups import BARE
@@ -47,14 +46,6 @@ def site_with(launch):
         return launch.site(**settings)
 
     return site_with
-
-
-def log_of(site, job):
-    """Return django-cron's rows of a job, the oldest first."""
-    printed = site.manage("dumpdata", "django_cron.CronJobLog")
-    rows = json.loads(next(line for line in printed.splitlines() if line.startswith("[")))
-    found = [row["fields"] for row in rows if row["fields"]["code"] == job]
-    return sorted(found, key=lambda row: row["start_time"])
 
 
 def assert_each_due_time_once(site, job, every, at_least):

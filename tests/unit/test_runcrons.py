@@ -302,6 +302,18 @@ def test_run_that_died_before_it_had_a_row_gets_one() -> None:
     assert "not heard of" in dead.message
 
 
+def test_run_that_was_taken_over_before_it_had_a_row_is_not_made(settings: Any) -> None:
+    run = class_claims.claim(ClassJob(classes_for_tests.Hourly)).run
+    expire("class-hourly")
+    runcrons("Hourly")
+    with manager.LeasedManager(classes_for_tests.Hourly, silent=True) as late:
+        late.claimed = run
+        late.run()
+    assert isinstance(late.error, LeaseLost)
+    assert classes_for_tests.ran == ["class-hourly"]
+    assert CronJobLog.objects.count() == 2
+
+
 def test_job_that_kills_its_process_waits_as_after_a_failure() -> None:
     for _ in range(3):
         assert class_claims.claim(ClassJob(classes_for_tests.Patient)).run is not None
