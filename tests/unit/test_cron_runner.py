@@ -1,11 +1,12 @@
 """One pass over the periodic jobs, as ``runcrons`` makes it."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
-from django_spooler.cron import runner
+from django_spooler.cron import overview, runner
 from django_spooler.cron.jobs import all_jobs
 from django_spooler.cron.runner import Report
 from django_spooler.models import CronJob, CronRun
@@ -94,3 +95,33 @@ def test_slots_that_may_overlap_run_one_after_the_other_in_one_process() -> None
     crons_for_tests.acts["thorough"] = count
     assert len(reports_of("thorough")) == 3
     assert running == [1, 1, 1]
+
+
+def test_site_without_time_zones_has_the_same_slots(settings: Any) -> None:
+    make_due()
+    settings.USE_TZ = False
+    (report,) = reports_of("hourly")
+    assert report.run is not None and report.run.slot.timestamp() % 3600 == 0
+    assert report.run.slot <= datetime.now(timezone.utc)
+    (run,) = overview.history("hourly")
+    assert run.start is not None and abs(run.start - datetime.now(timezone.utc)) < HOUR
+
+
+class ToOther:
+    """Keeps what is ours in another database."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "other" if model in (CronJob, CronRun) else None
+
+    db_for_write = db_for_read
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_runs_are_kept_in_the_database_that_a_router_names(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.ToOther"]
+    make_due()
+    (report,) = reports_of("hourly")
+    assert report.run is not None and report.run.outcome == "success"
+    assert CronRun.objects.using("other").filter(job="hourly").exists()
+    assert not CronRun.objects.using("default").exists()
+    assert not CronJob.objects.using("default").exists()
