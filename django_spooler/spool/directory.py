@@ -9,6 +9,7 @@
     <directory>/django/failed/<id>/                      set aside, with the reason beside it
     <directory>/django/paused/<queue>                    a mark: nothing of the queue is claimed
     <directory>/django/processes/<process>               a locked card per living process
+    <directory>/django/cron/lock                         held by who runs the periodic jobs
     <directory>/django/counts/<process>                  what it has counted, for charts and metrics
     <directory>/django/tmp/                              files not yet whole
 
