@@ -18,6 +18,9 @@ from .names import id_time, order
 from .place import Place, is_number, parse_claimed_name, parse_level
 from .scanned import is_bell, is_guard, scanned_files
 
+_CLOSE = 3
+"""Seconds around the making of an id in which its file is looked for first."""
+
 _DIGITS = 10
 """Of seconds since the epoch, from 2001 to 2286: only then is their order that of their text."""
 
@@ -171,18 +174,27 @@ def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
 
     The id of what is no task is its file's name.
     """
-    distance = _distance_from(sorted({_moment(identifier) for identifier in identifiers}))
-    found = [
-        (distance(name), name, directory, place, state)
+    moments = sorted({_moment(identifier) for identifier in identifiers})
+    distance = _distance_from(moments)
+    listed = [
+        (names_if_open(directory), directory, place, state)
         for state in ("ready", "scheduled")
         for place, directory in _directories(spool, state, None)
-        for name in names_if_open(directory)
     ]
-    heapq.heapify(found)
     yield from _running(spool, None)  # last listed: a claim takes a file there
-    while found:
-        _, name, directory, place, state = heapq.heappop(found)
-        yield TaskFile(state, os.path.join(directory, name), name, place)
+    # Most ids are found among the few of their own seconds: the others are looked at only then.
+    seconds = {str(int(moment) + offset) for moment in moments for offset in range(-_CLOSE, _CLOSE)}
+    for wanted in (True, False):
+        found = [
+            (distance(name), name, directory, place, state)
+            for names, directory, place, state in listed
+            for name in names
+            if (name.rsplit("_", 2)[-2:][0] in seconds) == wanted
+        ]
+        heapq.heapify(found)
+        while found:
+            _, name, directory, place, state = heapq.heappop(found)
+            yield TaskFile(state, os.path.join(directory, name), name, place)
 
 
 def ahead(spool: Spool, file: TaskFile, paused: Callable[[str], bool], most: int) -> int:
