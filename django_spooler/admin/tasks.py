@@ -23,6 +23,7 @@ from .. import browse, diagnosis, operations, overview
 from ..backends import served_directories
 from ..browse import COUNTED, Group, Page, Query, capped
 from ..compat import AnyTask
+from ..cron.own import is_own
 from ..exceptions import SpoolerError
 from ..models import Task
 from ..overview import Entry
@@ -249,7 +250,7 @@ class TaskAdmin(SpoolerAdmin):
         )
 
     def _change_link(self, request: HttpRequest, entry: Entry) -> str | None:
-        is_known = find_task(entry.task or "") is not None
+        is_known = find_task(entry.task or "") is not None and not is_own(entry.task or "")
         if entry.state != "failed" or not is_known or not may(request, "retry_changed_task"):
             return None
         asked = urlencode({"task": entry.task, "from": entry.id})
@@ -293,9 +294,11 @@ class TaskAdmin(SpoolerAdmin):
         """Enqueue a call by hand; with ``from``, instead of a failed one."""
         identifier = request.GET.get("from", "")
         self.require(request, "retry_changed_task" if identifier else "enqueue_task")
-        task = find_task(request.GET.get("task", ""))
-        if task is None:
-            return self.page(request, "task/enqueue", _("Enqueue"), names=task_names())
+        name = request.GET.get("task", "")
+        task = find_task(name)
+        if task is None or is_own(name):
+            names = [name for name in task_names() if not is_own(name)]
+            return self.page(request, "task/enqueue", _("Enqueue"), names=names)
         call = operations.failed_call(_spools(), identifier, task.module_path)
         if identifier and call is None:
             raise Http404(_("No task has the id %(id)s.") % {"id": identifier})

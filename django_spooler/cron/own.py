@@ -11,6 +11,13 @@ from ..backends import backend_for_own_tasks, queue_for_own_tasks
 from ..decorators import spooler_task
 from ..tasks import SpoolerTask
 
+_names: set[str] = set()
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a task is one of ours, which nobody else enqueues."""
+    return name in _names or name.startswith("django_spooler.")
+
 
 @functools.cache
 def own_task(function: Callable[..., Any], **options: Any) -> SpoolerTask[..., Any] | None:
@@ -24,6 +31,7 @@ def own_task(function: Callable[..., Any], **options: Any) -> SpoolerTask[..., A
         enqueue_on_commit=False,
         **options,
     )(function)
+    _names.add(task.module_path)
     return task
 
 

@@ -38,7 +38,7 @@ class Demo:
         shutil.copytree(ROOT / "demo_project", directory / "demo_project")
         for name in ("manage.py", "uwsgi.ini"):
             shutil.copy(ROOT / name, directory)
-        shutil.copy(Path(__file__).with_name("themed.py"), directory)
+        shutil.copytree(Path(__file__).with_name("site"), directory, dirs_exist_ok=True)
         (port,) = free_ports(1)
         self.address = f"http://127.0.0.1:{port}"
         self._log = directory / "log"

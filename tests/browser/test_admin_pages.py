@@ -21,7 +21,7 @@ def test_pages_fit_and_are_accessible_in_every_look(open_admin, failed, look):
     expect(page.get_by_text("Traceback (most recent call last)").first).to_be_visible()
     keep_picture(page, f"detail-{look}")
     assert_fits_and_is_accessible(page)
-    for name in ("Failures", "Overview"):
+    for name in ("Failures", "Overview", "Periodic jobs", "Enqueue"):
         page.get_by_role("link", name=name).first.click()
         expect(page).to_have_title(f"{name} | Django site admin")
         keep_picture(page, f"{name.lower()}-{look}")
@@ -96,3 +96,17 @@ def test_selected_task_is_discarded_after_a_question(open_admin, failed):
     expect(page.get_by_text("This concerns 1 task.")).to_be_visible()
     page.get_by_role("button", name="Yes, I’m sure").click()
     expect(page.get_by_text("1 task: Discarded.")).to_be_visible()
+
+
+def test_periodic_job_is_paused_resumed_and_run_now(open_admin):
+    page = open_admin("/admin/django_spooler/cronjob/")
+    job = page.get_by_role("row").filter(has_text="tidy_mailbox")
+    job.get_by_role("button", name="Pause").click()
+    expect(job).to_contain_text("paused")
+    job.get_by_role("button", name="Resume").click()
+    expect(job).to_contain_text("waiting")
+    job.get_by_role("button", name="Run now").click()
+    expect(page.get_by_text("Handed to the spooler to run now.")).to_be_visible()
+    job.get_by_role("link").click()
+    expect(page.locator("#result_list tbody tr").first).to_contain_text("Success", timeout=20_000)
+    assert_fits_and_is_accessible(page)

@@ -9,7 +9,9 @@ from django.contrib.auth.models import Permission, User
 from django.utils.html import escape
 
 from django_spooler.cron import jobs, overview, runner
+from django_spooler.cron.periodic import register_tasks
 from django_spooler.models import CronJob, CronRun
+from django_spooler.tasks import find_task
 
 from . import crons_for_tests
 from .cron_tools import job_seen
@@ -131,3 +133,15 @@ def test_job_is_run_now(log_in_with):
     (run,) = CronRun.objects.filter(job="hourly")
     assert run.outcome == "success"
     assert LogEntry.objects.get().object_id == "hourly"
+
+
+def test_job_is_not_enqueued_by_hand_as_a_task(log_in_with):
+    client = log_in_with("view_task", "enqueue_task")
+    name = next(job.name for job in jobs.all_jobs() if job.name.endswith("nightly"))
+    register_tasks()
+    assert find_task(name) is not None
+    shown = client.get("/admin/django_spooler/task/enqueue/").content.decode()
+    assert name not in shown and "django_spooler.canary" not in shown
+    assert (
+        b"parameter-" not in client.get(f"/admin/django_spooler/task/enqueue/?task={name}").content
+    )
