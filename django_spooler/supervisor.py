@@ -113,7 +113,9 @@ class Supervisor:
     def descriptors(self) -> list[int]:
         """What becomes readable when a runner ends, or a periodic job was handed over."""
         ends = [child.descriptor for child in self._children if child.descriptor is not None]
-        return ends if self._duty is None else [*ends, self._duty.announcements]
+        if self._duty is None or self._leaving:  # then nobody reads them any more
+            return ends
+        return [*ends, self._duty.announcements]
 
     @property
     def finished(self) -> bool:

@@ -206,6 +206,24 @@ def test_job_goes_on_when_one_of_two_servers_is_stopped(site_with, launch, job):
     assert all(event["at"] - event["slot"] < 1 for event in began())
 
 
+def test_server_that_lost_its_power_is_replaced_by_another(site_with, launch, job):
+    sites = [site_with(lease_of_two(job), CRON=True) for _ in range(2)]
+    for site in sites:
+        site.close_gate(job)
+    first = launch.server(BARE, site=sites[0])
+    (begun,) = first.site.wait_for("began", job=job)
+    second = launch.server(BARE, site=sites[1])
+    first.kill_all()
+    killed = time.monotonic()
+    (taken,) = second.site.wait_for("began", job=job)
+    assert (taken["slot"], taken["attempt"]) == (begun["slot"], 2)
+    assert taken["monotonic"] - killed <= 2 + 2
+    second.site.open_gate(job)
+    wait_until(
+        lambda: outcomes(second.site, job, begun["slot"]) == ["died", "success"], "it is settled"
+    )
+
+
 def test_job_that_kills_its_process_is_run_again_and_stands_in_failed(site_with, launch, job):
     site = site_with(lease_of_two(job), CRON=True)
     site.close_gate(job)
