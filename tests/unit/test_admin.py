@@ -17,7 +17,7 @@ from django.urls import path
 from django.utils import timezone, translation
 
 import django_spooler
-from django_spooler import overview
+from django_spooler import message, overview
 from django_spooler.admin import actions, register
 from django_spooler.envelope import read
 from django_spooler.exceptions import SpoolUnavailable
@@ -27,6 +27,7 @@ from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import PREFIX
 from django_spooler.spool.place import Place
+from django_spooler.spool.process import RUNNER, HeldCard, new_card
 
 from . import tasks_for_tests as tasks
 
@@ -286,16 +287,47 @@ def test_what_an_address_cannot_mean_breaks_nothing(log_in_with, spool, query):
 def test_hostile_content_is_shown_as_text(log_in_with, spool):
     tasks.echo.enqueue(HOSTILE, **{HOSTILE: HOSTILE})
     waiting = next(overview.entries(spool, "ready")).id
-    spool.prepare()
+    unknown = put_message(spool, "unknown", task=HOSTILE)
+    (Path(spool.path("paused")) / HOSTILE.replace("/", "")).touch()
+    card = HeldCard(spool, new_card(RUNNER, HOSTILE, "1"))
     foreign_path = spool.path("tmp", "foreign")
     with open(foreign_path, "w") as file:
         file.write(HOSTILE)
     foreign = spool.set_aside(foreign_path, HOSTILE, task=HOSTILE, traceback=HOSTILE)
-    client = log_in_with("view_task")
-    for page in ("", f"?q={HOSTILE}", "failures/", f"{waiting}/change/", f"{foreign}/change/"):
-        shown = client.get(LIST + page).content.decode()
+    client = log_in_with("all")
+    everything = {"action": "discard_selected", "select_across": "1"}
+    answers = [
+        *map(client.get, (LIST, f"{LIST}?q={HOSTILE}", f"{LIST}failures/", f"{LIST}overview/")),
+        *(client.get(f"{LIST}{name}/change/") for name in (waiting, unknown, foreign)),
+        client.get(f"{LIST}?state=failed&error={HOSTILE}&o={HOSTILE}"),
+        client.post(f"{LIST}?state=ready", everything),
+        client.post(f"{LIST}?state=failed", everything),
+    ]
+    card.leave()
+    for answer in answers:
+        shown = answer.content.decode()
         assert "<script>alert" not in shown
-        assert "&lt;script&gt;alert" in shown
+        assert "&lt;script&gt;alert" in shown, answer.request["PATH_INFO"]
+
+
+def put_message(spool, identifier, **fields):
+    """Put a message of anybody's making among the ready ones; return its id."""
+    made = message.Message(
+        **{
+            "id": identifier,
+            "task": tasks.add.module_path,
+            "args": [HOSTILE],
+            "kwargs": {},
+            "queue": "default",
+            "priority": 0,
+            "backend": HOSTILE,
+            "enqueued_at": 1.5,
+            **fields,
+        }
+    )
+    line = message.encode(made, signed=False)
+    spool.publish(packet.encode(packet.MARK, line), Place.of("default", 0))
+    return identifier
 
 
 def test_tasks_of_other_libraries_are_shown_and_not_touched(log_in_with, spool):
