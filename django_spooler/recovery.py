@@ -24,7 +24,6 @@ from .spool.process import (
     dead,
     forget,
     forget_unfinished,
-    is_running,
     read_card,
 )
 from .spool.queue import Claimed
@@ -64,7 +63,7 @@ class Recovery:
                 forget(self.spool, card.name)
             elif card.supervisor not in supervisors:
                 self.recover(card.name, self._death(card, generations))
-            elif self._waited_enough(card) and not is_running(card.pid):
+            elif self._waited_enough(card):
                 self.recover(card.name, last_words(self.spool, card.name).cause or UNSEEN)
         for path in strays(self.spool):
             self.spool.set_stray_aside(path)
@@ -77,7 +76,7 @@ class Recovery:
         ``death`` tells how it died, as in "signal 9", and costs an attempt; None is a stop or
         reload, which costs none.
         """
-        card = read_card(self.spool, name)  # to close it later would drop the lock on it
+        card = read_card(self.spool, name)  # before it is locked
         worker = card.worker_id if card else "unknown"
         with dead(self.spool, name) as ours:
             left = claimed_by(self.spool, name) if ours else []

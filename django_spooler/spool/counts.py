@@ -26,7 +26,7 @@ from typing import Any
 
 from .directory import Spool
 from .files import names_if_open, open_without_waiting
-from .process import cards, is_running
+from .process import cards
 
 logger = logging.getLogger("django_spooler")
 
@@ -249,7 +249,7 @@ def _point(at: float, slot: list[float] | None) -> Point:
 
 def _take_over(spool: Spool, path: str) -> Counted | None:
     """Make the file of a dead process ours and return what it has counted, None without any."""
-    living = {card.name for card, alive in cards(spool) if alive or is_running(card.pid)}
+    living = {card.name for card, alive in cards(spool) if alive}
     for name in names_if_open(spool.path("counts")):
         if name.removeprefix(".") not in living:
             left = spool.path("counts", name)

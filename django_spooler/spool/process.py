@@ -5,7 +5,8 @@ says when it is dead: the lock is free. Whatever stands in the dead one's runnin
 and is put back by the first living process that notices.
 
 An fcntl lock goes when its owner closes *any* descriptor of the file, so no process opens a card of
-its own again.
+its own again. A task may, as a backup does that reads the whole directory: so a process whose lock is
+free lives all the same while this host has it, the one of this pid that was started at that time.
 """
 
 import contextlib
@@ -55,6 +56,9 @@ class Card:
     since: float
     """Seconds since the epoch."""
 
+    started: int | None = None
+    """When its host started the process, in ticks of its clock; no other of this pid was then."""
+
     facts: dict[str, Any] = field(default_factory=dict)
     """What a SPOOLER or SERVER says of how its uWSGI is set up."""
 
@@ -75,6 +79,7 @@ class Card:
             and 0 < self.pid < 1 << 31
             and type(self.since) in (int, float)
             and 0 <= self.since < 1e11
+            and type(self.started) in (int, NoneType)
         )
 
 
@@ -157,6 +162,7 @@ def new_card(
         generation=generation,
         supervisor=supervisor,
         since=time.time(),
+        started=_start_of(os.getpid()),
         facts=facts or {},
     )
 
@@ -166,7 +172,7 @@ def cards(spool: Spool) -> Iterator[tuple[Card, bool]]:
     for name in names_in(spool.path("processes")):
         path = spool.path("processes", name)
         if (card := _read(path, name)) is not None:
-            yield card, _is_locked(path)
+            yield card, _is_locked(path) or _is_running(card)
 
 
 def is_card(path: str) -> bool:
@@ -195,7 +201,8 @@ def dead(spool: Spool, name: str) -> Iterator[bool]:
     The value is False where the process lives, or another already holds its card.
     """
     path = spool.path("processes", name)
-    if _own(path):
+    card = _read(path, name)  # to close it later would drop the lock on it
+    if card is not None and (_own(path) or _is_running(card)):
         yield False
         return
     try:
@@ -270,13 +277,30 @@ def _is_locked(path: str) -> bool:
     return False
 
 
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and waits for its parent does not.
+def lives(spool: Spool, name: str) -> bool:
+    """Tell whether the process of this card lives, also one whose card only a newer version reads."""
+    path = spool.path("processes", name)
+    card = _read(path, name)
+    return _is_locked(path) or (card is not None and _is_running(card))
 
-    A runner can be alive without its lock: a task that closes any descriptor of the card takes it.
+
+def _is_running(card: Card) -> bool:
+    return (
+        card.started is not None
+        and card.host == socket.gethostname()
+        and _start_of(card.pid) == card.started
+    )
+
+
+def _start_of(pid: int) -> int | None:
+    """Return when a process of this host was started, in ticks of its clock since the boot.
+
+    None for one that has ended, though it may wait for its parent, and where the system does not
+    tell. Source: proc_pid_stat(5), fields 3 and 22.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            state, *fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        return False
+        return None
+    return None if state in (b"Z", b"X") else int(fields[18])

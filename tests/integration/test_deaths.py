@@ -14,11 +14,13 @@ GATE = "gate"
 both_setups = pytest.mark.parametrize("setup", [BARE, SHIPPED], ids=lambda setup: setup.name)
 
 
-def start_with_a_task_at_the_gate(launch: Launcher, setup=BARE, **options) -> tuple[Server, dict]:
+def start_with_a_task_at_the_gate(
+    launch: Launcher, setup=BARE, task="shop.tasks.gated", **options
+) -> tuple[Server, dict]:
     """Return a server and what its task recorded that now waits at the gate."""
     server = launch.server(setup, OPTIONS=options)
     server.site.close_gate(GATE)
-    server.call(ENQUEUE, "shop.tasks.gated", [GATE], {})
+    server.call(ENQUEUE, task, [GATE], {})
     (started,) = server.site.wait_for("started")
     return server, started
 
@@ -229,6 +231,19 @@ def test_task_whose_spooler_is_killed_ends_whole(launch):
     server.kill(spooler)
     wait_until(lambda: server.spoolers, "the master has started another spooler")
     run_another(server)
+    let_it_end(server)
+    assert_it_ran_once(server, started)
+
+
+@pytest.mark.parametrize("how", ["reload", "kill"])
+def test_task_that_read_its_process_card_does_not_run_beside_itself(launch, how):
+    """To close any descriptor of the card drops the lock that tells the process's life."""
+    server, started = start_with_a_task_at_the_gate(launch, task="shop.tasks.reads_the_whole_spool")
+    if how == "reload":
+        server.reload()
+    else:
+        server.kill(*server.spoolers)
+    run_another(server)  # a new spooler process has looked for the dead before
     let_it_end(server)
     assert_it_ran_once(server, started)
 

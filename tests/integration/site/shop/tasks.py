@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone, translation
 from mysite.events import record, recorded, wait_at
@@ -164,3 +165,14 @@ def leaks_descriptors(tag, fails):
     except OSError:
         if fails:
             raise
+
+
+@spooler_task(takes_context=True)
+def reads_the_whole_spool(context, gate):
+    """Open and close each file of the spool, as a backup does, then wait for the test."""
+    for path in (settings.BASE_DIR / "spool").rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+    record("started", gate=gate, attempt=context.attempt, id=context.task_result.id)
+    wait_at(gate)
+    record("ended", gate=gate, attempt=context.attempt, stopping=context.stopping)
