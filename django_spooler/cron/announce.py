@@ -78,9 +78,9 @@ def decided(job: PeriodicJob, found: Claims) -> None:
 
 
 @_harmless
-def never_started(job: PeriodicJob, slot: datetime) -> None:
+def never_started(name: str, slot: datetime) -> None:
     """Tell that a slot has come long ago and no node has started it."""
-    _late(job.name, [slot], "has not been started", missed=False)
+    _late(name, [slot], "has not been started", missed=False)
 
 
 @_harmless

@@ -95,12 +95,8 @@ def require(name: str) -> AnyJob:
     return job
 
 
-def find_late() -> list[tuple[str, datetime]]:
-    """Return the jobs of which a slot has come that no node has started, and since when.
-
-    Announce each such slot, once over all nodes: any of them can make this check, one that runs no
-    jobs too.
-    """
+def late_jobs() -> list[tuple[str, datetime]]:
+    """Return the jobs of which a slot has come that no node has started, and since when."""
     moment = now(database())
     rows = {row.name: row for row in jobs()}
     claimed = runs().filter(outcome=Outcome.CLAIMED, slot__lt=moment - _late_after())
@@ -111,8 +107,18 @@ def find_late() -> list[tuple[str, datetime]]:
         slot = stuck.get(job.name) or (row and _late_since(job, row, moment))
         if slot:
             found.append((job.name, slot))
-            if jobs().filter(name=job.name).exclude(late__gte=slot).update(late=slot):
-                announce.never_started(job, slot)
+    return found
+
+
+def find_late() -> list[tuple[str, datetime]]:
+    """Return the jobs that are late, and announce each slot of theirs, once over all nodes.
+
+    Any of them can make this check, one that runs no jobs too.
+    """
+    found = late_jobs()
+    for name, slot in found:
+        if jobs().filter(name=name).exclude(late__gte=slot).update(late=slot):
+            announce.never_started(name, slot)
     return found
 
 

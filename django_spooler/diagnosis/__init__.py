@@ -11,7 +11,7 @@ from .. import checks
 from ..backends import served_directories
 from ..exceptions import SpoolerError
 from ..spool.directory import Spool
-from . import canary, database, directory, processes, remote, waiting
+from . import canary, crons, database, directory, processes, remote, waiting
 from .problem import Problem
 
 __all__ = ["Problem", "Report", "examine", "problems"]
@@ -42,7 +42,7 @@ def examine(seconds: float = CANARY_SECONDS) -> Report:
     served = _served()
     for spool in served:
         processes.wait_for_start(spool)
-    found = [*problems(), *database.problems(), *remote.problems()]
+    found = [*problems(), *database.problems(), *crons.problems(), *remote.problems()]
     slowest = None
     for spool, queues in served.items():
         if processes.can_run_tasks(spool):

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from django_spooler.cron import claims, runner
 from django_spooler.cron.jobs import all_jobs
+from django_spooler.diagnosis import crons as diagnosis
 from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
@@ -158,6 +159,15 @@ def test_check_finds_what_was_claimed_and_never_began() -> None:
     CronRun.objects.filter(token=run.token).update(slot=run.slot - HOUR)
     with pytest.raises(CommandError, match="No node starts: hourly since"):
         crons("check")
+
+
+def test_doctor_finds_what_is_late_and_changes_nothing() -> None:
+    assert list(diagnosis.problems()) == []
+    job_seen("hourly", 2)
+    for _ in range(2):
+        (problem,) = diagnosis.problems()
+        assert problem.id == "cron-late" and "hourly was due at" in problem.message
+    assert CronJob.objects.get(name="hourly").late is None
 
 
 def test_paused_job_is_never_late() -> None:
