@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from ..models import CronJob, CronRun
 from . import announce, cron_log
@@ -54,9 +54,17 @@ def introduce(job: ClassJob) -> None:
     """Make a job known to the database, and its schedule as the code has it now."""
     words, rows = words_of(job), jobs().filter(name=job.name)
     if not rows.exists():
-        row = CronJob(name=job.name, schedule=words)
-        patiently(lambda: jobs().bulk_create([row], ignore_conflicts=True))
+        patiently(lambda: _insert(job, words))
     patiently(lambda: rows.exclude(schedule=words).update(schedule=words))
+
+
+def _insert(job: ClassJob, words: str) -> None:
+    known = runs().filter(job=job.name)  # where a row was deleted, its history goes on
+    tokens = known.aggregate(last=Max("token"), started=Max("token", filter=~Q(node="")))
+    row = CronJob(
+        name=job.name, schedule=words, token=tokens["last"] or 0, started=tokens["started"] or 0
+    )
+    jobs().bulk_create([row], ignore_conflicts=True)
 
 
 def _decide(job: ClassJob, force: bool, begin: bool, dry_run: bool) -> "ClassDecision | None":

@@ -137,6 +137,14 @@ def test_clock_that_was_set_back_a_little_makes_no_run_due_again() -> None:
     assert RAN in runcrons("Hourly")
 
 
+def test_job_whose_row_was_deleted_goes_on_with_its_history() -> None:
+    runcrons("Hourly")
+    CronJob.objects.all().delete()
+    CronJobLog.objects.all().delete()
+    assert NOT_DUE in runcrons("Hourly")
+    assert RAN in runcrons("Hourly", force=True)
+
+
 def test_paused_class_does_not_run() -> None:
     runcrons("Hourly", dry_run=True)
     CronJob.objects.filter(name="class-hourly").update(paused=True)
@@ -396,3 +404,29 @@ def test_holder_of_the_lock_who_was_taken_for_dead_is_told() -> None:
         lock.release()
     other.release()
     assert outcomes("class-hourly") == ["died", "success"]
+
+
+# Several databases
+
+
+class LogElsewhere:
+    """Keeps django-cron's log in another database than ours."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "other" if model._meta.app_label == "django_cron" else None
+
+    db_for_write = db_for_read
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_log_may_be_in_another_database_than_the_history(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.LogElsewhere"]
+    assert RAN in runcrons("Hourly")
+    classes_for_tests.acts["class-parallel"] = fail
+    assert FAILED in runcrons("Parallel")
+    assert NOT_DUE in runcrons("Hourly")
+    rows = CronJobLog.objects.using("other").order_by("start_time")
+    assert [row.is_success for row in rows] == [True, False]
+    assert not CronJobLog.objects.using("default").exists()
+    assert not CronRun.objects.using("other").exists()
+    assert outcomes("class-hourly") == ["success"]
