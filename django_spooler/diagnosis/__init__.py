@@ -54,24 +54,35 @@ def examine(seconds: float = CANARY_SECONDS) -> Report:
 
 
 def _quick_problems() -> Iterator[Problem]:
-    for message in checks.all_messages():
+    messages = checks.all_messages()
+    for message in messages:
         yield Problem(str(message.id), str(message.msg), str(message.hint))
-    for spool, queues in _served().items():
-        try:
-            spool.require_access()
-        except SpoolerError as error:
-            yield Problem("no-access", str(error), "Run this as the user the site runs as.")
-            continue
-        of_directory = list(directory.problems(spool))
-        yield from of_directory
-        if not _CAUSES & {problem.id for problem in of_directory}:
-            yield from processes.problems(spool)
-        yield from waiting.problems(spool, queues)
+    try:
+        served_directories()
+    except SpoolerError as error:
+        if not messages:  # else they say it better
+            hint = "OPTIONS = {'SPOOLERS': {'default': '/var/spool/mysite'}}"
+            yield Problem("no-directory", str(error), hint)
+    for spool in _served():
+        yield from _problems_of(spool)
+
+
+def _problems_of(spool: Spool) -> Iterator[Problem]:
+    try:
+        spool.require_access()
+    except SpoolerError as error:
+        yield Problem("no-access", str(error), "Run this as the user the site runs as.")
+        return
+    of_directory = list(directory.problems(spool))
+    yield from of_directory
+    if not _CAUSES & {problem.id for problem in of_directory}:
+        yield from processes.problems(spool)
+    yield from waiting.problems(spool)
 
 
 def _served() -> dict[Spool, list[str]]:
-    """Return the directories of the site, none where wrong settings keep them from being known."""
+    """Return the directories of the site, none where the settings keep them from being known."""
     try:
         return {Spool(path): queues for path, queues in served_directories().items()}
     except SpoolerError:
-        return {}  # a system check says why, or there is no BASE_DIR
+        return {}

@@ -24,7 +24,7 @@ _READ_SECONDS = 0.02
 """Seconds in which waiting tasks are read, and failed ones again: a page waits for it."""
 
 
-def problems(spool: Spool, queues: list[str]) -> Iterator[Problem]:
+def problems(spool: Spool) -> Iterator[Problem]:
     """Yield what is paused, what waits for too long, and what nobody here can run."""
     paused = spool.paused()
     if paused:

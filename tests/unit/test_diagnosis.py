@@ -118,6 +118,12 @@ def test_directory_that_is_served_has_no_problem(served):
     assert found() == {}
 
 
+def test_site_without_a_directory_is_told(settings):
+    settings.TASKS = {"default": {"BACKEND": "django_spooler.backend.SpoolerBackend"}}
+    del settings.BASE_DIR
+    assert "have no BASE_DIR" in found()["no-directory"]
+
+
 @pytest.mark.parametrize(
     ("reason", "identifier"),
     [
