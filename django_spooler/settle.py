@@ -18,6 +18,7 @@ from .exceptions import TaskKilled, UnreadableTask
 from .logs import log_try
 from .message import Attempt, Message, encode_attempt, shortened
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
+from .redaction import redacted
 from .result import SpoolerResult
 from .signals import task_failed
 from .spool.counts import Counts
@@ -62,7 +63,7 @@ def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> No
             call.terms.sender,
             task_result=result,
             exception=outcome.error,
-            reason=outcome.reason,
+            reason=redacted(call.message)[2](outcome.reason),
         )
 
 

@@ -5,6 +5,7 @@ import socket
 from dataclasses import replace
 
 from ..perform import Again, Failed, Terms, clean_context, perform
+from ..redaction import redacted
 from ..signals import task_failed
 from .base import Executor, Job
 
@@ -42,7 +43,7 @@ class InlineExecutor(Executor):
                 terms.sender,
                 task_result=job.result,
                 exception=outcome.error,
-                reason=outcome.reason,
+                reason=redacted(job.message)[2](outcome.reason),
             )
         if error is not None and job.options.INLINE_RAISES:
             raise error

@@ -13,6 +13,7 @@ from django_spooler.consumer import Consumer
 from django_spooler.exceptions import InvalidOptions
 from django_spooler.logs import FIELDS, TaskFilter, request_id
 from django_spooler.recovery import Recovery
+from django_spooler.signals import task_failed
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
@@ -114,6 +115,20 @@ def test_what_a_task_does_not_show_stands_in_no_record(caplog):
         assert SECRET not in text
         assert repr(SECRET)[1:-1] not in text
     assert all("ValueError: no ********" in text for text in own)
+
+
+def test_reason_that_receivers_are_given_hides_it_too():
+    reasons = []
+
+    def note(reason, **kwargs):
+        reasons.append(reason)
+
+    task_failed.connect(note)
+    try:
+        tasks.fails_with_secret.enqueue(SECRET)
+    finally:
+        task_failed.disconnect(note)
+    assert reasons == ["ValueError: no ******** (attempt 2 of 2)"]
 
 
 def test_traceback_of_a_task_that_hides_nothing_is_its_own(caplog):
