@@ -13,16 +13,19 @@ other record that is made while a task runs:
 ============== =============================================================================
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from functools import cache
-from traceback import format_exception
+from traceback import format_exc, format_exception
 from typing import Any
 
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from .compat import framework_logger
 from .conf import Options
 from .exceptions import InvalidOptions
 from .message import Message
@@ -149,14 +152,75 @@ def log_try(
         record.exc_info = (type(error), error, error.__traceback__)
     elif error is not None:
         record.exc_text = hide("".join(format_exception(error))).rstrip()
-    logger.handle(record)
+    with contained():
+        logger.handle(record)
 
 
-def call_with_hidden(error: BaseException, message: Message, call: Callable[[], object]) -> None:
-    """Call while an error is handled whose text and traceback hide what the task does not show.
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Let no error of the site's receivers, log handlers and filters out of the block.
+
+    What a task came to stands, whatever becomes of the news of it.
+    """
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(OSError):  # not by logging, which may be what fails
+            os.write(2, format_exc().encode(errors="backslashreplace"))
+
+
+def announce_failure(
+    error: BaseException, message: Message, announce: Callable[[], object]
+) -> None:
+    """Call ``announce`` while an error is handled that hides what the task does not show.
 
     Django's framework logs the error that is being handled when a task is announced as finished.
     """
+    with contained(), told_once():
+        _call_with_hidden(error, message, announce)
+
+
+@contextlib.contextmanager
+def told_once() -> Iterator[None]:
+    """Keep what the framework logs in the block from handlers that a record of ours has reached."""
+    if not logger.isEnabledFor(logging.ERROR):
+        yield
+        return
+    framework_logger.addFilter(_told_elsewhere)
+    try:
+        yield
+    finally:
+        framework_logger.removeFilter(_told_elsewhere)
+
+
+def _told_elsewhere(record: logging.LogRecord) -> bool:
+    """Give a record to the handlers that one of ours does not reach; it has no further to go."""
+    ours = {
+        _output_of(handler)
+        for handler in handlers_of(logger)
+        if record.levelno >= handler.level and handler.filter(record)
+    }
+    for handler in handlers_of(framework_logger):
+        if record.levelno >= handler.level and _output_of(handler) not in ours:
+            handler.handle(record)
+    return False
+
+
+def _output_of(handler: logging.Handler) -> object:
+    """Return what two handlers have in common that write to the same place."""
+    return getattr(handler, "stream", None) or handler
+
+
+def handlers_of(source: logging.Logger | None) -> list[logging.Handler]:
+    """Return the handlers that records of a logger come to, whatever their levels and filters."""
+    found: list[logging.Handler] = []
+    while source is not None:
+        found += source.handlers
+        source = source.parent if source.propagate else None
+    return found or [handler for handler in (logging.lastResort,) if handler is not None]
+
+
+def _call_with_hidden(error: BaseException, message: Message, call: Callable[[], object]) -> None:
     hide = redacted(message)[2]
     if hide is str:
         call()

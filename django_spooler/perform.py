@@ -26,10 +26,11 @@ from .compat import (
 from .conf import Options
 from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTimeout
-from .logs import call_with_hidden, log_try
+from .logs import announce_failure, contained, log_try
 from .message import Message
 from .result import SpoolerResult
 from .signals import task_retried
+from .surroundings import reopen_output
 from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
 from .timelimit import time_limit
 
@@ -95,11 +96,14 @@ class Terms:
     policy: Policy
     sender: type[BaseTaskBackend]
     """Who sends the signals about it."""
+    keeps_value: bool
+    """Whether somebody may ask for what it returns, which has to be JSON then."""
 
     @classmethod
     def of(cls, task: AnyTask, options: Options) -> "Terms":
         """Return the terms of a task whose backend has these options."""
-        return cls(options, policy_of(task, options), type(task.get_backend()))
+        policy, sender = policy_of(task, options), type(task.get_backend())
+        return cls(options, policy, sender, keeps_value=options.RESULTS is not None)
 
 
 def clean_context() -> contextvars.Context:
@@ -142,11 +146,19 @@ def _perform(
     try:
         value = context.copy().run(_call, task, result, terms, message)
         outcome = _conclude(task, value)
-        returned = None if value is None else normalize_json(value)
     except BaseException as error:
+        reopen_output()
         outcome = _judge(task, error, terms.policy, result.attempts)
         if not isinstance(outcome, (Done, Repeat)):
             return _note_error(result, outcome, terms, message)
+        value = None
+    reopen_output()
+    try:
+        returned = None if value is None else normalize_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        if terms.keeps_value:  # not tried again: its work is done, and would be done again
+            reason = f"it ran, but what it returned cannot be kept: {in_words(error)}"
+            return _note_error(result, Failed(error, reason), terms, message)
         returned = None
     log_try(logging.INFO, "succeeded", result, message)
     return _note_success(result, outcome, returned, terms)
@@ -236,7 +248,8 @@ def _note_start(result: SpoolerResult, terms: Terms, worker_id: str, was_started
     )
     results.save(result, terms.options)
     if first:
-        task_started.send_robust(terms.sender, task_result=result)
+        with contained():
+            task_started.send_robust(terms.sender, task_result=result)
 
 
 def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms: Terms) -> Outcome:
@@ -248,7 +261,8 @@ def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms:
         status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
     )
     results.save(result, terms.options)
-    task_finished.send_robust(terms.sender, task_result=result)
+    with contained():
+        task_finished.send_robust(terms.sender, task_result=result)
     return outcome
 
 
@@ -263,21 +277,18 @@ def _note_error(
         results.save(result, terms.options)
         what = f"failed, next try in {outcome.delay:.1f} s: {in_words(error)}"
         log_try(logging.WARNING, what, result, message, error)
-        task_retried.send_robust(
-            terms.sender,
-            task_result=result,
-            exception=error,
-            delay=outcome.delay,
-        )
+        with contained():
+            task_retried.send_robust(
+                terms.sender, task_result=result, exception=error, delay=outcome.delay
+            )
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     results.save(result, terms.options)
     if isinstance(outcome, Failed):
-        # Without the traceback: the framework logs it with the same error, just below.
-        log_try(logging.ERROR, f"failed for good: {outcome.reason}", result, message)
+        log_try(logging.ERROR, f"failed for good: {outcome.reason}", result, message, error)
     else:
         log_try(logging.INFO, f"is discarded: {in_words(error)}", result, message)
-    call_with_hidden(
+    announce_failure(
         error, message, partial(task_finished.send_robust, terms.sender, task_result=result)
     )
     return outcome

@@ -15,7 +15,7 @@ from .calls import Call, find_call
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
-from .logs import log_try
+from .logs import contained, log_try, told_once
 from .message import Attempt, Message, encode_attempt, shortened
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
 from .redaction import redacted
@@ -59,12 +59,13 @@ def settle(
 
 def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
-        task_failed.send_robust(
-            call.terms.sender,
-            task_result=result,
-            exception=outcome.error,
-            reason=redacted(call.message)[2](outcome.reason),
-        )
+        with contained():
+            task_failed.send_robust(
+                call.terms.sender,
+                task_result=result,
+                exception=outcome.error,
+                reason=redacted(call.message)[2](outcome.reason),
+            )
 
 
 def _move(
@@ -113,8 +114,10 @@ def announce_set_aside(
     fields: dict[str, Any] | None = None,
 ) -> None:
     """Log that a file which is no task of ours stands in ``failed``, and tell the receivers."""
-    logger.error("%r was set aside: %s", name, printable(reason), extra=fields)
-    task_failed.send_robust(Spool, task_result=None, exception=error, reason=reason)
+    with contained():
+        logger.error("%r was set aside: %s", name, printable(reason), extra=fields)
+    with contained():
+        task_failed.send_robust(Spool, task_result=None, exception=error, reason=reason)
 
 
 def announce_cut(claimed: Claimed, stack: str) -> None:
@@ -179,9 +182,10 @@ def settle_killed(
         counts.end(call.message.task, outcome.ended)
     log_try(logging.ERROR, str(error), result, call.message)
     results.save(result, call.terms.options)
-    _announce_failure(call, result, outcome)
     if isinstance(outcome, Failed):
-        task_finished.send_robust(call.terms.sender, task_result=result)
+        with contained(), told_once():
+            task_finished.send_robust(call.terms.sender, task_result=result)
+    _announce_failure(call, result, outcome)
 
 
 def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:

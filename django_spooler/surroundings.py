@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 
 # What the signal module wraps: the enums it makes of every answer cost more than all the rest here.
 from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
@@ -36,6 +37,14 @@ class Surroundings:
         if not _stands_in(self._directory):
             with contextlib.suppress(OSError):
                 os.chdir(self._directory)
+
+
+def reopen_output() -> None:
+    """Give this process its output again where a task has closed it: every log handler would fail."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(getattr(sys, name), "closed", False):
+            with contextlib.suppress(OSError):  # the descriptor is closed too
+                setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False))
 
 
 def _stands_in(directory: str) -> bool:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils.log import RequireDebugTrue
 
 from .compat import framework_logger
+from .logs import handlers_of
 from .logs import logger as own_logger
 
 
@@ -24,12 +25,7 @@ def spare_unheard_records() -> None:
 def _is_heard(logger: logging.Logger) -> bool:
     if logger.filters or logging.Logger.callHandlers.__module__ != "logging":
         return True  # a monitoring tool that put its own in the method's place
-    source: logging.Logger | None = logger
-    while source is not None:
-        if any(_takes_info(handler) for handler in source.handlers):
-            return True
-        source = source.parent if source.propagate else None
-    return False
+    return any(_takes_info(handler) for handler in handlers_of(logger))
 
 
 def _takes_info(handler: logging.Handler) -> bool:

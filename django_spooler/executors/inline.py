@@ -28,7 +28,8 @@ class InlineExecutor(Executor):
         context = clean_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
         terms = Terms.of(job.task, job.options)
-        terms = replace(terms, policy=replace(terms.policy, backoff=0.0))
+        policy = replace(terms.policy, backoff=0.0)
+        terms = replace(terms, policy=policy, keeps_value=True)  # the result has it
         while True:
             outcome = perform(
                 job.task, job.result, terms, job.message, worker_id=worker_id, context=context

@@ -90,6 +90,34 @@ def test_each_attempt_is_logged_once_with_its_traceback(server):
     assert len(with_traceback) == 2, "\n".join(lines[n] for n in starts)
 
 
+@pytest.mark.parametrize("kind", ["retry", "other"])
+def test_each_failed_attempt_stands_once_in_the_log_as_django_sets_logging_up(launch, kind):
+    server = launch.server(BARE, LOGGING={})
+    identifier = enqueue(server, "rough.tasks.choosy", kind)
+    server.site.wait_for("task_failed", id=identifier)
+    server.site.wait_for("task_finished", id=identifier)
+    assert server.log.count("Traceback") == len(attempts_of(server, "choosy", identifier))
+
+
+def test_task_that_closes_its_output_is_told_of_like_any(launch):
+    server = launch.server(BARE, LOGGING={})
+    identifier = enqueue(server, "rough.tasks.closes_its_output")
+    (told,) = server.site.wait_for("task_failed", id=identifier)
+    assert told["reason"] == "ValueError: closed (attempt 2 of 2)"
+    for name in ("task_retried", "task_finished"):
+        assert len(server.site.events(name, id=identifier)) == 1, name
+    assert server.log.count("ValueError: closed\n") == 3, (
+        "once a line of the log, and the tracebacks"
+    )
+
+
+def test_value_that_is_not_json_is_no_failure_where_nobody_keeps_it(server):
+    identifier = enqueue(server, "rough.tasks.returns_a_set")
+    server.site.wait_for("task_finished", id=identifier)
+    assert not server.site.events("task_retried", id=identifier)
+    assert attempts_of(server, "returns_a_set", identifier) == [1]
+
+
 @pytest.mark.parametrize(
     ("kind", "attempts", "failed"), [("retry", 3, 1), ("discard", 1, 0), ("other", 1, 1)]
 )

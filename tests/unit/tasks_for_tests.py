@@ -119,3 +119,8 @@ def enqueues_another() -> None:
 @spooler_task
 def repeat(text: str) -> str:
     return text * 2
+
+
+@spooler_task(discard_on=(TypeError,))
+def returns_a_set() -> set[int]:
+    return {1}

@@ -93,6 +93,13 @@ def test_error_reaches_the_caller_only_when_asked():
         tasks.fail.enqueue()
 
 
+def test_value_that_is_not_json_is_a_failure_without_a_second_try():
+    with Heard(task_failed) as failed:
+        result = tasks.returns_a_set.enqueue()
+    assert (result.status, result.attempts) == (FAILED, 1)
+    assert "what it returned cannot be kept" in failed[0]["reason"]
+
+
 def test_discarded_error_ends_the_task_without_a_failure():
     with Heard(task_failed) as failed:
         result = tasks.lose_interest.enqueue()

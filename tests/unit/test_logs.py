@@ -13,13 +13,14 @@ from django_spooler.consumer import Consumer
 from django_spooler.exceptions import InvalidOptions
 from django_spooler.logs import FIELDS, TaskFilter, request_id
 from django_spooler.recovery import Recovery
-from django_spooler.signals import task_failed
+from django_spooler.signals import task_failed, task_retried
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
 
 from . import tasks_for_tests as tasks
+from .test_inline import Heard
 
 OWN = "django_spooler"
 SECRET = "it's a secret"
@@ -106,10 +107,20 @@ def texts(records):
     return [formatter.format(record) for record in records]
 
 
-def test_what_a_task_does_not_show_stands_in_no_record(caplog):
+@pytest.fixture
+def heard_by_framework():
+    """Return the records of the framework that reach a handler of its own, as mail to ADMINS."""
+    handler, records = logging.Handler(), []
+    handler.emit = records.append
+    framework_logger.addHandler(handler)
+    yield records
+    framework_logger.removeHandler(handler)
+
+
+def test_what_a_task_does_not_show_stands_in_no_record(caplog, heard_by_framework):
     tasks.fails_with_secret.enqueue(SECRET)
-    own, framework = texts(told(caplog)), texts(told(caplog, framework_logger.name))
-    assert ["Traceback" in text for text in own] == [True, False]
+    own, framework = texts(told(caplog)), texts(heard_by_framework)
+    assert ["Traceback" in text for text in own] == [True, True]
     assert any("Traceback" in text for text in framework)
     for text in own + framework:
         assert SECRET not in text
@@ -129,6 +140,34 @@ def test_reason_that_receivers_are_given_hides_it_too():
     finally:
         task_failed.disconnect(note)
     assert reasons == ["ValueError: no ******** (attempt 2 of 2)"]
+
+
+def test_failure_is_told_once_to_each_handler(caplog, heard_by_framework):
+    tasks.fails_openly.enqueue("seen")
+    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.name for record in failures] == [OWN]
+    (told_by_framework,) = (one for one in heard_by_framework if one.levelno == logging.ERROR)
+    assert told_by_framework.exc_info[0] is ValueError
+
+
+def test_failure_that_nobody_hears_of_us_is_told_by_the_framework(caplog):
+    logging.getLogger(OWN).setLevel(logging.CRITICAL)  # caplog puts it back
+    tasks.fails_openly.enqueue("seen")
+    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.name for record in failures] == [framework_logger.name]
+
+
+def test_handler_that_raises_changes_no_outcome(capfd):
+    handler = logging.Handler()
+    handler.emit = lambda record: 1 / 0
+    logging.getLogger(OWN).addHandler(handler)
+    try:
+        with Heard(task_retried) as retried, Heard(task_failed) as failed:
+            result = tasks.fails_openly.enqueue("seen")
+    finally:
+        logging.getLogger(OWN).removeHandler(handler)
+    assert (len(result.errors), len(retried), len(failed)) == (2, 1, 1)
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_traceback_of_a_task_that_hides_nothing_is_its_own(caplog):

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,19 @@ async def ends_on_the_loop_by(context, kind):
 def choosy(context, kind):
     record("choosy", kind=kind, attempt=context.attempt, id=context.task_result.id)
     raise {"retry": ConnectionError, "discard": KeyError, "other": ValueError}[kind]("as told")
+
+
+@spooler_task(max_attempts=2, backoff=0.05)
+def closes_its_output():
+    sys.stdout.close()
+    sys.stderr.close()
+    raise ValueError("closed")
+
+
+@spooler_task(takes_context=True)
+def returns_a_set(context):
+    record("returns_a_set", attempt=context.attempt, id=context.task_result.id)
+    return {1}
 
 
 @spooler_task(takes_context=True)
