@@ -117,12 +117,17 @@ class ClassDecision(Decision):
         return next(self._job.schedule.upcoming(self._row.now, last), None)
 
     def _last(self) -> Last | None:
-        """Return the last run by our history or, for what that does not know of, django-cron's log."""
+        """Return the last run by our history or, for what that does not know of, django-cron's log.
+
+        A run whose row there is gone, or was changed, never was: so an operator makes a job due.
+        """
         now = self._row.now
         ours = [
             Last(self._began(run), failed=run.outcome in (Outcome.FAILED, Outcome.DIED))
             for run in self._runs
-            if run.token == self._row.started and self._began(run) < now + _SET_BACK
+            if run.token == self._row.started
+            and self._began(run) < now + _SET_BACK
+            and (run.outcome in ALIVE or cron_log.has_row(self._job, run))
         ]
         theirs = cron_log.last_run(self._job, until=now)
         return max([*ours, *filter(None, [theirs])], key=lambda last: last.start, default=None)
@@ -146,13 +151,11 @@ class ClassDecision(Decision):
         if not times:
             return None
         tries = dict.fromkeys(times, 0)
-        for slot, outcome in (
-            runs().filter(job=self._job.name, slot__in=list(times)).values_list("slot", "outcome")
-        ):
-            if outcome in (Outcome.FAILED, Outcome.DIED):
-                tries[slot] += 1
-            else:
-                times.pop(slot, None)
+        for run in runs().filter(job=self._job.name, slot__in=list(times)):
+            if run.outcome in (Outcome.FAILED, Outcome.DIED):
+                tries[run.slot] += 1
+            elif run.outcome != Outcome.SUCCESS or cron_log.has_row(self._job, run):
+                times.pop(run.slot, None)
         done = cron_log.times_done(self._job, since=self._job.schedule.midnight(self._row.now))
         waiting = [slot for slot, time in times.items() if time not in done]
         return min(waiting, key=lambda slot: (tries[slot], slot), default=None)

@@ -144,7 +144,7 @@ def problem(cron_class: Any) -> str | None:
     except (AttributeError, TypeError, ValueError) as error:
         return f"its schedule is {schedule!r}, which cannot be read: {error}"
     for name in ("lease", "DJANGO_CRON_LOCK_TIME"):
-        value = getattr(cron_class, name, None)
+        value = getattr(cron_class, name, getattr(settings, name, None))
         if value is not None and (finding := positive_seconds_problem(value)):
             return f"its {name} is {value!r}: {finding}"
     return None

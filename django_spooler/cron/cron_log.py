@@ -38,6 +38,16 @@ def last_run(job: ClassJob, until: datetime) -> Last | None:
     return row and Last(_read(row.start_time), failed=not row.is_success)
 
 
+def has_row(job: ClassJob, run: CronRun) -> bool:
+    """Tell whether the row of a run that is over is there, or was deleted by django-cron itself."""
+    return (
+        job.cron_class.remove_successful_cron_logs  # type: ignore[attr-defined]
+        or getattr(settings, "REMOVE_SUCCESSFUL_CRON_LOGS", False)
+        or hasattr(settings, "DJANGO_CRON_DELETE_LOGS_OLDER_THAN")
+        or logs(job).filter(start_time=_kept(run.start)).exists()
+    )
+
+
 def last_success(job: ClassJob, before: datetime) -> Any:
     """Return the row of the last run that succeeded, None if there is none."""
     rows = logs(job).filter(is_success=True, start_time__lt=_kept(before))

@@ -48,7 +48,7 @@ def _settle(lease: Lease, *, look_in: float | None) -> None:
             f"The end of periodic job {run.job}",
         )
     except LeaseLost as lost:
-        logger.error("%s", lost)
+        logger.error(in_words(lost))
         raise
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from django.db import Error, connections
 
 from ..exceptions import LeaseLost
+from ..perform import in_words
 from .lease import Lease
 
 logger = logging.getLogger("django_spooler")
@@ -59,6 +60,6 @@ class Heartbeat:
                     pause = min(every, _PAUSE)
         except LeaseLost as lost:
             self.lost = True
-            logger.error("%s", lost)
+            logger.error(in_words(lost))
         finally:
             connections.close_all()

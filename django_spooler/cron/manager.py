@@ -16,6 +16,7 @@ from django_cron.core import BadCronJobError, CronJobManager
 
 from ..exceptions import LeaseLost
 from ..models import CronRun
+from ..perform import in_words
 from . import announce, class_claims, cron_log
 from .claims import lease_of
 from .classes import ClassJob, problem
@@ -93,7 +94,8 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
             announce.started(job, lease.run)
             self.cron_job = self.cron_job_class()
             self.cron_job.set_prev_success_cron(cron_log.last_success(job, lease.run.start))
-            self.msg = self.cron_job.do()
+            said = self.cron_job.do()
+            self.msg = None if said is None else str(said)
         except BaseException as error:
             return error
         return None
@@ -130,13 +132,13 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
                     lambda: self._log(job, run, text), f"The log of {job.path}", cron_log.alias()
                 )
         except LeaseLost as lost:
-            logger.error("%s", lost)
+            logger.error(in_words(lost))
             run.outcome, text = Outcome.DIED, text + "".join(format_exception(lost))
             patiently(lambda: self._log(job, run, text), cron_log.alias())
             raise
 
     def _log(self, job: ClassJob, run: CronRun, text: str) -> None:
-        message = self.make_log_msg([str(self.msg), text])
+        message = self.make_log_msg([self.msg, text])
         succeeded = run.outcome == Outcome.SUCCESS
         cron_log.end(job, run, now(database()), message, succeeded=succeeded)
         if not succeeded and self.write_log:

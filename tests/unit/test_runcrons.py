@@ -129,6 +129,28 @@ def test_run_under_another_lock_counts() -> None:
     assert RAN in runcrons("Hourly")
 
 
+@pytest.mark.parametrize("name", ["Hourly", "AtMidnight"])
+def test_job_is_due_again_once_its_row_of_the_log_is_deleted(name: str) -> None:
+    assert RAN in runcrons(name)
+    CronJobLog.objects.all().delete()
+    assert RAN in runcrons(name)
+    assert NOT_DUE in runcrons(name)
+
+
+def test_job_is_due_again_once_its_row_of_the_log_is_dated_back() -> None:
+    runcrons("Hourly")
+    CronJobLog.objects.update(start_time=django_timezone.now() - timedelta(minutes=61))
+    assert RAN in runcrons("Hourly")
+    assert NOT_DUE in runcrons("Hourly")
+
+
+def test_rows_that_django_cron_deletes_itself_make_no_job_due(settings: Any) -> None:
+    settings.DJANGO_CRON_DELETE_LOGS_OLDER_THAN = 0
+    runcrons("Hourly")
+    assert not CronJobLog.objects.exists()
+    assert NOT_DUE in runcrons("Hourly")
+
+
 def test_clock_that_was_set_back_a_little_makes_no_run_due_again() -> None:
     runcrons("Hourly")
     move_back("class-hourly", minutes=-5)
@@ -140,7 +162,6 @@ def test_clock_that_was_set_back_a_little_makes_no_run_due_again() -> None:
 def test_job_whose_row_was_deleted_goes_on_with_its_history() -> None:
     runcrons("Hourly")
     CronJob.objects.all().delete()
-    CronJobLog.objects.all().delete()
     assert NOT_DUE in runcrons("Hourly")
     assert RAN in runcrons("Hourly", force=True)
 
@@ -328,6 +349,7 @@ def test_job_that_kills_its_process_waits_as_after_a_failure() -> None:
         expire("class-patient")
     assert f"{NOT_DUE} class-patient" in runcrons("Patient")
     assert outcomes("class-patient") == ["died"] * 3
+    assert CronJobLog.objects.filter(code="class-patient", is_success=False).count() == 3
 
 
 def test_next_due_time_is_claimed_beside_a_run_where_parallel_runs_are_allowed() -> None:
