@@ -26,7 +26,7 @@ from .compat import (
 from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
-from .logs import current_request_id
+from .logs import current_request_id, fields_of
 from .message import Message, normalize_arguments
 from .redaction import hidden_arguments
 from .result import new_result
@@ -134,7 +134,8 @@ class SpoolerBackend(BaseTaskBackend):
         except EnqueueError as error:
             if is_kept:
                 # The committed row tells of it, and a runner queues it later.
-                logger.exception("Task %s is committed, but not queued yet", name)
+                fields = fields_of(job.result, job.message)
+                logger.exception("Task %s is committed, but not queued yet", name, extra=fields)
                 return
             raise type(error)(
                 f"The transaction is committed, but its task {name} is not queued, nor is what the"

@@ -25,7 +25,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from .compat import framework_logger
+from .compat import AnyTaskResult, framework_logger
 from .conf import Options
 from .exceptions import InvalidOptions
 from .message import Message
@@ -67,16 +67,16 @@ class TaskFilter(logging.Filter):
 
 
 def fields_of(
-    result: SpoolerResult, message: Message, duration: float | None = None
+    result: AnyTaskResult, message: Message | None = None, duration: float | None = None
 ) -> dict[str, Any]:
     """Return the attributes of a record about a try, as ``extra`` takes them."""
     return {
-        "task_id": message.id,
-        "task_name": message.task,
+        "task_id": result.id,
+        "task_name": result.task.module_path,
         "attempt": result.attempts,
-        "queue": message.queue,
+        "queue": result.task.queue_name,
         "duration": duration,
-        "request_id": message.request_id,
+        "request_id": message.request_id if message else None,
     }
 
 

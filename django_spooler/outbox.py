@@ -15,6 +15,7 @@ from .backends import spooler_backends
 from .compat import AnyTask
 from .exceptions import EnqueueError
 from .executors import Job
+from .logs import fields_of
 from .message import Message
 from .redaction import hidden_arguments
 from .result import new_result
@@ -54,7 +55,11 @@ def _publish_of(backend: "SpoolerBackend") -> None:
         try:
             _publish(job)
         except EnqueueError:
-            logger.exception("Task id=%s is committed and still cannot be queued", record.id)
+            logger.exception(
+                "Task id=%s is committed and still cannot be queued",
+                record.id,
+                extra=fields_of(job.result, message),
+            )
 
 
 def _publish(job: Job) -> None:
@@ -62,7 +67,11 @@ def _publish(job: Job) -> None:
     with results.publishing(job.result) as is_first:
         if is_first:
             executor.put(job)
-            logger.warning("Task id=%s was committed but not queued; it is now", job.message.id)
+            logger.warning(
+                "Task id=%s was committed but not queued; it is now",
+                job.message.id,
+                extra=fields_of(job.result, job.message),
+            )
 
 
 def _message_of(record: "TaskRecord", task: AnyTask) -> Message:

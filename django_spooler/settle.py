@@ -15,7 +15,7 @@ from .calls import Call, find_call
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
-from .logs import contained, log_try, told_once
+from .logs import contained, fields_of, log_try, told_once
 from .message import Attempt, Message, encode_attempt, shortened
 from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
 from .redaction import redacted
@@ -43,16 +43,17 @@ def settle(
     It stays claimed meanwhile, so nobody runs the task again.
     """
     if isinstance(outcome, (Again, Failed)):
-        _note_attempt(claimed.path, _attempt_of(result, outcome, worker))
+        _note_attempt(claimed.path, _attempt_of(result, outcome, worker), call, result)
     while True:
         try:
             _move(spool, claimed, call, result, outcome)
             break
         except OSError:
+            fields = fields_of(result, call.message)
             if is_gone(claimed.path):
-                logger.warning("%s was taken away while its task ran", claimed.path)
+                logger.warning("%s was taken away while its task ran", claimed.path, extra=fields)
                 break
-            logger.exception("%s is done but cannot be moved yet", claimed.path)
+            logger.exception("%s is done but cannot be moved yet", claimed.path, extra=fields)
             time.sleep(_SETTLE_PAUSE)
     _announce_failure(call, result, outcome)
 
@@ -176,7 +177,7 @@ def settle_killed(
         outcome = Again(error, backoff(policy, result.attempts))
     attempt = _attempt_of(result, outcome, worker)
     if not any(attempt.is_same(noted) for noted in call.attempts):  # else the move failed before
-        _note_attempt(claimed.path, attempt)
+        _note_attempt(claimed.path, attempt, call, result)
     _move(spool, claimed, call, result, outcome)
     if counts is not None:
         counts.end(call.message.task, outcome.ended)
@@ -213,10 +214,11 @@ def _attempt_of(result: SpoolerResult, outcome: Again | Failed, worker: str) -> 
     )
 
 
-def _note_attempt(path: str, attempt: Attempt) -> None:
+def _note_attempt(path: str, attempt: Attempt, call: Call, result: SpoolerResult) -> None:
     try:
         with open(path, "ab") as file:
             # On a line of its own: a full disk, or a death, may have cut the one before.
             file.write(b"\n" + encode_attempt(attempt))
     except OSError:
-        logger.exception("The attempt could not be noted in %s", path)
+        fields = fields_of(result, call.message)
+        logger.exception("The attempt could not be noted in %s", path, extra=fields)

@@ -1,8 +1,10 @@
 """What monitors read: the health page, Prometheus's metrics, the dashboard and the alert rules."""
 
+import importlib
 import json
 import os
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -187,3 +189,10 @@ def test_every_metric_the_dashboard_and_the_alerts_name_exists(spool, process):
     assert all(
         "summary" in rule["annotations"] for group in alerts["groups"] for rule in group["rules"]
     )
+
+
+def test_metrics_without_their_library_say_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "django_spooler.metrics")
+    with pytest.raises(ImportError, match=r"pip install 'django-spooler\[prometheus\]'"):
+        importlib.import_module("django_spooler.metrics")
