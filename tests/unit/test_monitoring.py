@@ -114,6 +114,13 @@ def test_wrong_settings_are_a_fault_and_no_error_page(settings):
 
 
 @pytest.mark.parametrize("page", ["health", "metrics"])
+def test_pages_need_no_login_where_every_other_page_does(page, process, settings):
+    required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, required]
+    assert Client().get(f"/{page}/").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["health", "metrics"])
 def test_pages_are_for_reading(page):
     assert Client().post(f"/{page}/").status_code == 405
 
