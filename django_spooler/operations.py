@@ -21,7 +21,10 @@ from .spool.files import modified, names_if_open, names_in
 from .spool.listing import TaskFile
 from .spool.names import TaskName
 from .spool.place import Place, parse_claimed_name
-from .spool.process import SUPERVISOR, Card, cards
+from .spool.process import SERVER, SUPERVISOR, Card, cards
+
+_RESTART = 5.0
+"""Seconds uWSGI's master has to start a spooler again; it looks once a second."""
 
 _LOOK_PAUSE = 0.1
 """Seconds between two looks at what is waited for; there is no event across processes."""
@@ -67,6 +70,9 @@ def reload(spools: list[Spool], *, timeout: float | None) -> int:
     seconds. Raise SpoolerError where there is none, one may not be signalled, or is not back in time:
     it goes on with its task, and leaves after it.
     """
+    # One that has just left is started again by the server that is still there.
+    patience = _RESTART if any(map(_servers, spools)) else 0.0
+    _comes_true(lambda: any(map(_supervisors, spools)), patience)
     before = [(spool, card) for spool in spools for card in _supervisors(spool)]
     if not before:
         raise SpoolerError(
@@ -111,11 +117,20 @@ def _what_runs(spools: list[Spool], pids: set[int] | None = None) -> str:
 
 
 def _supervisors(spool: Spool) -> list[Card]:
+    return _of_uwsgi(spool, SUPERVISOR)
+
+
+def _servers(spool: Spool) -> list[Card]:
+    return _of_uwsgi(spool, SERVER)
+
+
+def _of_uwsgi(spool: Spool, role: str) -> list[Card]:
+    """Return the living processes of a uWSGI on this host that have this part."""
     return [
         card
         for card, alive in cards(spool)
         if alive
-        and card.role == SUPERVISOR
+        and card.role == role
         and card.kind == "uwsgi"
         and card.host == socket.gethostname()
     ]
