@@ -7,12 +7,14 @@ the files, which are read for a bounded time.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from .overview import Entry, entry_of
 from .spool.directory import Spool
 from .spool.listing import OTHER, STATES, TaskFile, count, files
+from .spool.names import order
+from .spool.place import is_number
 
 COUNTED = 10_000
 """Files of a state that are counted one by one; more are "10,000+"."""
@@ -118,24 +120,60 @@ def browse(
     return Page(entries=entries, total=total, is_exact=total < most, read=None)
 
 
-def matching(
-    spools: list[Spool],
-    query: Query,
-    *,
-    until: float | None = None,
-    wanted: Callable[[TaskFile], bool] = lambda file: True,
-) -> Iterator[tuple[str, Spool, TaskFile]]:
-    """Yield id and place of every task that matches, the oldest first, however long that takes.
+Target = tuple[str, Spool, TaskFile]
+"""A task's id, and where it stands."""
 
-    ``until`` leaves out what was enqueued, or failed, later (seconds since the epoch); what is not
-    ``wanted`` is not read.
-    """
-    for spool, file in _files(spools, replace(query, by_time=True, backwards=False), newest=False):
-        if not wanted(file):
-            continue
+
+@dataclass
+class Matching:
+    """Every task that matches, the oldest first, for what is done to them in several goes."""
+
+    spools: list[Spool]
+    query: Query
+    until: float | None = None
+    """What was enqueued, or failed, later is left out (seconds since the epoch)."""
+
+    wanted: Callable[[TaskFile], bool] = lambda file: True
+    """What is not is not read."""
+
+    position: str = ""
+    """How far it has come; one that is given this goes on from there."""
+
+    def __iter__(self) -> Iterator[Target | None]:
+        """Yield each, and None for a file that does not match, so that one can stop there too."""
+        start, last = _parsed(self.position)
+        for number, state in enumerate(self.query.states):
+            for spool_number, spool in enumerate(self.spools):
+                for file in files(spool, state, queue=self.query.queue, by_time=True):
+                    place = (number, spool_number, _key(file))
+                    if place < start or file.name == last or not self.wanted(file):
+                        continue
+                    self.position = ":".join(map(str, (*place, file.name)))
+                    yield self._target(spool, file)
+
+    def _target(self, spool: Spool, file: TaskFile) -> Target | None:
+        if not self.query.may_match(file, time.time()):
+            return None
         entry = entry_of(spool, file)
-        if entry and query.matches(entry) and not _is_later(entry, until):
-            yield entry.id, spool, file
+        if entry is None or not self.query.matches(entry) or _is_later(entry, self.until):
+            return None
+        return entry.id, spool, file
+
+
+def _key(file: TaskFile) -> str:
+    """Return what the files of a state are sorted by when they are listed by time."""
+    if file.state == "failed":
+        return file.name
+    ready_at, counter = order(file.name)
+    return f"{file.time:020.6f} {ready_at:020d} {counter:020d}"
+
+
+def _parsed(position: str) -> tuple[tuple[int, int, str], str]:
+    """Return where the last file stood and its name; what is no position is the beginning."""
+    number, spool_number, key, name = [*position.split(":", 3), "", "", ""][:4]
+    if not (is_number(number) and is_number(spool_number) and len(number + spool_number) < 10):
+        return (0, 0, ""), ""
+    return (int(number), int(spool_number), key), name
 
 
 def _is_later(entry: Entry, until: float | None) -> bool:
@@ -200,10 +238,7 @@ def _search(spools: list[Spool], query: Query, number: int, size: int) -> Page:
     return Page(entries=found, total=total, is_exact=True, read=None)
 
 
-def _files(
-    spools: list[Spool], query: Query, *, newest: bool = True
-) -> Iterator[tuple[Spool, TaskFile]]:
-    """Yield the files that can match; what failed last is looked at first, unless told otherwise."""
+def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]]:
     now = time.time()
     for state in query.states:
         for spool in spools:
@@ -212,7 +247,8 @@ def _files(
                 state,
                 queue=query.queue,
                 by_time=query.by_time,
-                backwards=query.backwards != (newest and state == "failed"),
+                # What failed last is what is looked at first.
+                backwards=query.backwards != (state == "failed"),
             ):
                 if query.may_match(file, now):
                     yield spool, file

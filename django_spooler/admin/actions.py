@@ -9,6 +9,7 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.utils.translation import gettext_lazy
 
 from .. import operations
+from ..browse import Target
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile
 from .forms import PriorityForm, RoundForm
@@ -109,15 +110,15 @@ class Round:
     is_last: bool = False
     """Whether nothing is left for another one."""
 
-    def run(
-        self, act: Callable[[Spool, TaskFile], bool], targets: Iterable[tuple[str, Spool, TaskFile]]
-    ) -> None:
+    def run(self, act: Callable[[Spool, TaskFile], bool], targets: Iterable[Target | None]) -> None:
         """Act on the targets till the time is up. Raise SpoolerError; what was done is noted."""
         until = time.monotonic() + self.seconds
-        for identifier, spool, file in targets:
-            self.seen.add(identifier)
-            if act(spool, file):
-                self.done.append(identifier)
+        for target in targets:
+            if target is not None:
+                identifier, spool, file = target
+                self.seen.add(identifier)
+                if act(spool, file):
+                    self.done.append(identifier)
             if time.monotonic() > until:
                 return
         self.is_last = True

@@ -41,6 +41,9 @@ class RoundForm(forms.Form):
     until = forms.FloatField(required=False, widget=forms.HiddenInput)
     """When all that matches was asked for (seconds since the epoch); what comes later is not meant."""
 
+    position = forms.CharField(required=False, widget=forms.HiddenInput)
+    """How far it has come among all that matches."""
+
     count = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
     """Tasks it was done to so far."""
 

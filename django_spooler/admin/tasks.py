@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from .. import browse, diagnosis, operations, overview
 from ..backends import served_directories
-from ..browse import COUNTED, Group, Page, Query, capped
+from ..browse import COUNTED, Group, Matching, Page, Query, capped
 from ..compat import AnyTask
 from ..cron.own import is_own
 from ..exceptions import SpoolerError
@@ -156,18 +156,21 @@ class TaskAdmin(SpoolerAdmin):
     ) -> HttpResponse:
         """Do it to as many as the time of a request allows, and go on with the rest in another."""
         spools, told = _spools(), form.cleaned_data
-        if chosen is None:
-            targets = browse.matching(
-                spools,
-                replace(_query(request.GET), among=action.states),
-                until=told["until"],
-                wanted=partial(action.is_for, terms=form.terms),
-            )
-        else:
-            targets = operations.find(spools, chosen, FIND_CHOSEN_SECONDS)
+        matching = Matching(
+            spools,
+            replace(_query(request.GET), among=action.states),
+            until=told["until"],
+            wanted=partial(action.is_for, terms=form.terms),
+            position=told["position"],
+        )
         work = Round(actions.BRIEF if told["brief"] else actions.ROUND)
         try:
-            work.run(partial(action.run, **form.terms), targets)
+            work.run(
+                partial(action.run, **form.terms),
+                matching
+                if chosen is None
+                else operations.find(spools, chosen, FIND_CHOSEN_SECONDS),
+            )
         except SpoolerError as error:
             messages.error(request, str(error))
             work.is_last = True
@@ -176,6 +179,7 @@ class TaskAdmin(SpoolerAdmin):
         count = (told["count"] or 0) + len(work.done)
         if not work.is_last:
             left = None if chosen is None else [name for name in chosen if name not in work.seen]
+            form.data = {**told, "count": count, "position": matching.position}
             return self._go_on(request, action, form, left, count)
         missed = len(work.seen if chosen is None else set(chosen)) - len(work.done)
         _tell(request, action.told(form.terms), count, missed)
@@ -190,7 +194,6 @@ class TaskAdmin(SpoolerAdmin):
         count: int,
     ) -> HttpResponse:
         """Show how far it got, and ask for the next round."""
-        form.data = {**form.cleaned_data, "count": count}
         return self.page(
             request,
             "task/progress",

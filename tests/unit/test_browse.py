@@ -5,13 +5,14 @@ import os
 import time
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from django_spooler import browse, operations, overview, redaction
-from django_spooler.browse import Query
+from django_spooler.browse import Matching, Query
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import SpoolerError
 from django_spooler.spool import listing
@@ -210,6 +211,33 @@ def test_priority_that_is_none_is_refused_and_nothing_moved(spool):
     with pytest.raises(SpoolerError, match="101 is no priority"):
         done(spool, partial(operations.prioritize, priority=101), waiting)
     assert [entry.priority for entry in overview.entries(spool, "ready")] == [0]
+
+
+def test_what_matches_is_gone_through_in_several_goes(spool):
+    later = timezone.now() + timedelta(hours=1)
+    for value in range(6):
+        tasks.add.using(priority=value % 3).enqueue(value)
+        tasks.add.using(run_after=later, priority=value).enqueue(value + 6)
+        tasks.fail_for_good.enqueue()
+    run_all(spool)
+    for value in range(6):
+        tasks.echo.enqueue(value)
+    query = Query(among=("failed", "ready", "scheduled"))
+    whole = [target[0] for target in Matching([spool], query)]
+    assert len(whole) == 18
+    found, position = [], ""
+    for _ in range(40):
+        matching = Matching([spool], query, position=position)
+        found += [target[0] for target in islice(matching, 2)]
+        position = matching.position
+    assert list(dict.fromkeys(found)) == whole
+    assert set(Matching([spool], Query(text="nowhere"))) == {None}
+
+
+@pytest.mark.parametrize("position", ["x", "1", "::", "-1:0:a", "1:9999999999999:a"])
+def test_position_that_is_none_is_the_beginning(spool, position):
+    tasks.add.enqueue(1)
+    assert len(list(Matching([spool], Query(), position=position))) == 1
 
 
 def test_many_tasks_are_found_by_one_listing(spool, monkeypatch):

@@ -2,9 +2,9 @@
 
 import random
 
-from django_spooler import browse, operations
+from django_spooler import operations
 from django_spooler.backends import served_directories
-from django_spooler.browse import Query
+from django_spooler.browse import Matching, Query
 from django_spooler.spool.directory import Spool
 
 from .tasks import ordered
@@ -16,7 +16,7 @@ def reprioritize_while_they_run(count: int) -> int:
     operations.pause(spools, None, wait=False, timeout=None)
     for label in range(count):
         ordered.enqueue(label)
-    waiting = list(browse.matching(spools, Query(state="ready")))
+    waiting = list(filter(None, Matching(spools, Query(state="ready"))))
     random.shuffle(waiting)
     operations.resume(spools, None, served_directories())
     return sum(
