@@ -44,6 +44,12 @@ _LOOK_PAUSE = 0.002
 _OUTBOX_PAUSE = 30.0
 """Seconds between two looks at what was committed and not queued."""
 
+_PATIENCE = 0.2
+"""Seconds after it became ready that a file is waited for whose producer is about to finish it."""
+
+_PATIENCE_LOOKS = 200
+"""How often it is looked at meanwhile."""
+
 _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
 
@@ -144,7 +150,7 @@ class Runner:
 
     def _consume(self, claimed: Claimed) -> None:
         try:
-            self._consumer.consume(claimed)
+            self._consume_once_whole(claimed)
             self._surroundings.restore()
         except StillWritten:
             self._queue.put_back(claimed)
@@ -153,6 +159,21 @@ class Runner:
         except Exception as error:
             logger.exception("%s could not be handled", claimed.path)
             settle_trouble(self._spool, claimed, error)
+
+    def _consume_once_whole(self, claimed: Claimed) -> None:
+        """Wait for a producer that is about to finish, so that what it puts in next does not overtake.
+
+        Raise StillWritten where it takes longer.
+        """
+        for _ in range(_PATIENCE_LOOKS):
+            try:
+                self._consumer.consume(claimed)
+                return
+            except StillWritten:
+                if not 0 < claimed.waited <= _PATIENCE:
+                    raise
+                time.sleep(_PATIENCE / _PATIENCE_LOOKS)
+        raise StillWritten(claimed.path)
 
     def _put_back_leftovers(self) -> None:
         """Return what is claimed and not settled; no task runs while this is called."""

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -166,20 +167,45 @@ class ReadyQueue:
             raise error
 
     def _take_snapshot(self, level: _Level) -> None:
+        """List a level; what came in meanwhile is left to the next listing.
+
+        A directory may show a file that comes in while it is read, and not the one before.
+        """
         level.stale = False
+        directories = self._watch(level)
+        begun = _now()
         entries = _first(
-            SNAPSHOT_SIZE, ((*order(name), path, name) for path, name in self._files(level))
+            SNAPSHOT_SIZE,
+            ((*order(name), path, name) for path, name in self._files(level, directories)),
         )
         if len(entries) == SNAPSHOT_SIZE:
             level.stale = True
+        # What a name dates after now was made by another clock.
+        meanwhile = slice(_count_until(begun, entries), _count_until(_now(), entries))
+        if entries[meanwhile]:
+            level.stale = True
+            del entries[meanwhile]
         level.snapshot = [(path, name) for _, _, path, name in reversed(entries)]
 
-    def _files(self, level: _Level) -> Iterator[tuple[str, str]]:
-        now = time.monotonic()
-        self._resting = {name: until for name, until in self._resting.items() if until > now}
+    def _watch(self, level: _Level) -> list[str]:
+        """Watch the level's directories; return those that are there."""
+        found = []
         for path in level.directories:
             try:
                 self._watcher.watch_files(path)
+                found.append(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self._tree_is_stale = True
+            except PermissionError:
+                if not is_closed(path):
+                    raise
+        return found
+
+    def _files(self, level: _Level, directories: list[str]) -> Iterator[tuple[str, str]]:
+        now = time.monotonic()
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        for path in directories:
+            try:
                 with os.scandir(path) as entries:  # a list of a million names is 100 MB
                     for entry in entries:
                         if entry.name in self._resting:
@@ -188,9 +214,6 @@ class ReadyQueue:
                             yield path, entry.name
             except (FileNotFoundError, NotADirectoryError):
                 self._tree_is_stale = True
-            except PermissionError:
-                if not is_closed(path):
-                    raise
 
     def _find_levels(self) -> None:
         self._tree_is_stale = False
@@ -251,6 +274,16 @@ class ReadyQueue:
             self._tree_is_stale = True
             for level in self._levels:
                 level.stale = True
+
+
+def _now() -> int:
+    """Return the time as names tell it: microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def _count_until(moment: int, entries: list[_Entry]) -> int:
+    """Return how many of the sorted entries became ready up to this moment."""
+    return bisect_right(entries, moment, key=lambda entry: entry[0])
 
 
 def _first(count: int, entries: Iterable[_Entry]) -> list[_Entry]:

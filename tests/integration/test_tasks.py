@@ -1,12 +1,16 @@
 """What the task API promises, under a real uWSGI."""
 
+import fcntl
 import itertools
 import json
+import os
 import time
 
 import pytest
 
-from .server import CallError, Server
+from django_spooler.spool.names import order
+
+from .server import CallError, Server, wait_until
 
 ENQUEUE = "mysite.calls.enqueue"
 
@@ -91,6 +95,29 @@ def test_run_after_is_kept(server, name):
 def test_run_after_in_the_past_is_at_once(server, name):
     server.call(ENQUEUE, "shop.tasks.ordered", [name], {}, using={"run_after": -3600})
     server.site.wait_for("ordered", label=name)
+
+
+def test_task_that_its_producer_is_about_to_finish_is_not_overtaken(server, name):
+    server.site.manage("spooler", "pause")
+    for label in ("first", "second"):
+        server.call(ENQUEUE, "shop.tasks.ordered", [[name, label]], {})
+    ready = server.spool / "django" / "ready" / "default" / "100"
+    files = sorted(ready.iterdir(), key=lambda path: order(path.name))
+    first, second = (path.rename(server.site.directory / path.name) for path in files)
+    server.site.manage("spooler", "resume")
+    content = first.read_bytes()
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    with first.open("r+b", buffering=0) as producer:
+        fcntl.lockf(producer, fcntl.LOCK_EX)
+        producer.truncate(0)
+        os.rename(first, ready / f"uwsgi_spoolfile_on_web1_1_1_1_{seconds}_{microseconds}")
+        os.rename(second, ready / f"uwsgi_spoolfile_on_web1_1_2_1_{seconds}_{microseconds}")
+        wait_until(lambda: len(list(ready.iterdir())) == 1, "the first is claimed")
+        time.sleep(0.03)  # the producer was put off its processor
+        producer.write(content)
+    server.site.wait_for("ordered", label=[name, "second"])
+    done = [event["label"] for event in server.site.events("ordered")]
+    assert done[-2:] == [[name, "first"], [name, "second"]]
 
 
 # How it ends

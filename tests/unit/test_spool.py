@@ -71,6 +71,22 @@ def test_higher_priority_first_then_oldest(spool, queue):
     assert queue.claim() is None
 
 
+def test_file_that_a_listing_misses_is_not_overtaken_by_the_next_one(spool, queue, monkeypatch):
+    """ext4 lists by hash: what comes in meanwhile is shown behind the reader's place only."""
+    names = [publish(spool)]
+    listed = os.scandir
+
+    def list_and_show_only_the_last_newcomer(path):
+        entries = list(listed(path))
+        names.extend(publish(spool) for _ in range(2))
+        entries += [entry for entry in listed(path) if entry.name == names[-1]]
+        monkeypatch.undo()
+        return contextlib.nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", list_and_show_only_the_last_newcomer)
+    assert [queue.claim().name for _ in range(3)] == names
+
+
 def test_file_that_came_back_under_another_name_is_claimed_at_the_next_look(spool, queue):
     _, second = publish(spool), publish(spool)
     queue.claim()
