@@ -131,6 +131,9 @@ class CronRun(models.Model):
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
     token = models.BigIntegerField(_("token"), help_text=_("Its number among the runs of the job."))
     node = models.CharField(_("node"), max_length=255, blank=True)
+    task = models.CharField(
+        _("task"), max_length=64, blank=True, help_text=_("The ID of the task that ran it.")
+    )
     start = InstantField(_("start"), null=True)
     end = InstantField(_("end"), null=True)
     expires = InstantField(

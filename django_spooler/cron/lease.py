@@ -127,6 +127,7 @@ class Lease:
             (Outcome.CLAIMED,),
             outcome=Outcome.RUNNING,
             node=node(),
+            task=self.run.task,
             start=DatabaseNow(),
             expires=DatabaseNow(self.seconds),
         )

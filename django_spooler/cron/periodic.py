@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 
 from .. import executors
 from ..backends import backend_for_own_tasks
+from ..context import SpoolerContext
 from ..duty import QUEUE
 from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
@@ -38,15 +39,15 @@ def task_of(job: AnyJob) -> SpoolerTask[..., Any] | None:
     Raise InvalidSpoolerTask where another task has the name of its function or class.
     """
     timeout = job.timeout if isinstance(job, PeriodicJob) else None
-    return own_task(_function_of(job), max_attempts=1, timeout=timeout)
+    return own_task(_function_of(job), takes_context=True, max_attempts=1, timeout=timeout)
 
 
 @functools.cache
-def _function_of(job: AnyJob) -> Callable[[str, int], None]:
+def _function_of(job: AnyJob) -> Callable[[SpoolerContext, str, int], None]:
     """Return the task's function, under the name of the job's own."""
 
-    def run_claimed(name: str, token: int) -> None:
-        _run_claimed(name, token)
+    def run_claimed(context: SpoolerContext, name: str, token: int) -> None:
+        _run_claimed(context.task_result.id, name, token)
 
     named = job.function if isinstance(job, PeriodicJob) else job.cron_class
     functools.update_wrapper(run_claimed, named, updated=())
@@ -99,9 +100,9 @@ def _put(job: AnyJob, run: CronRun, executor: Executor | None) -> None:
     chosen.finish(call)
 
 
-def _run_claimed(name: str, token: int) -> None:
+def _run_claimed(task: str, name: str, token: int) -> None:
     try:
-        error, is_last = _run(name, token)
+        error, is_last = _run(task, name, token)
     except LeaseLost as lost:
         logger.warning("%s", lost)
     else:
@@ -109,10 +110,10 @@ def _run_claimed(name: str, token: int) -> None:
             raise error
 
 
-def _run(name: str, token: int) -> tuple[BaseException | None, bool]:
+def _run(task: str, name: str, token: int) -> tuple[BaseException | None, bool]:
     """Run a claimed run; return what its job raised, and whether it is not tried again."""
     job = find_known(name)
-    run = None if job is None else _claimed(job, token)
+    run = None if job is None else _claimed(task, job, token)
     if job is None or run is None:
         logger.info("Run %d of periodic job %s is not to be started here", token, name)
         return None, False
@@ -121,14 +122,24 @@ def _run(name: str, token: int) -> tuple[BaseException | None, bool]:
     return manager.run_claimed(job, run), True
 
 
-def _claimed(job: AnyJob, token: int) -> CronRun | None:
-    """Return the run if it may start; where somebody retries what stood in ``failed``, another."""
+def _claimed(task: str, job: AnyJob, token: int) -> CronRun | None:
+    """Return the run if it may start.
+
+    Where this very task ran it and it failed, somebody has put the task back: then another run of its
+    slot. A second task for the run, from a claim that was not begun in time, finds nothing to do.
+    Raise SpoolerError where the job runs already and must not overlap.
+    """
     try:
         run = runs().filter(job=job.name, token=token).first()
-        if run is not None and run.outcome == Outcome.FAILED:
-            return claim_now(job, run.slot)
+        if run is not None and (run.outcome, run.task) == (Outcome.FAILED, task):
+            run = claim_now(job, run.slot)
+            if run is None:
+                raise SpoolerError(f"{job.name} runs already, and its runs must not overlap.")
     except (OperationalError, InterfaceError) as error:
         # The claim ends with its lease: then the run is claimed again.
         logger.error("Run %d of periodic job %s does not start: %s", token, job.name, error)
         return None
-    return run if run is not None and run.outcome == Outcome.CLAIMED else None
+    if run is None or run.outcome != Outcome.CLAIMED:
+        return None
+    run.task = task
+    return run

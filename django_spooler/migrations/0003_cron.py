@@ -83,6 +83,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("node", models.CharField(blank=True, max_length=255, verbose_name="node")),
+                (
+                    "task",
+                    models.CharField(
+                        blank=True,
+                        help_text="The ID of the task that ran it.",
+                        max_length=64,
+                        verbose_name="task",
+                    ),
+                ),
                 ("start", django_spooler.instants.InstantField(null=True, verbose_name="start")),
                 ("end", django_spooler.instants.InstantField(null=True, verbose_name="end")),
                 (

@@ -261,6 +261,17 @@ def test_failing_job_stands_in_failed_with_its_traceback(site_with, launch, job)
     assert "Traceback" in history(site, job)[0]["error"]
 
 
+def test_failed_run_that_is_put_back_runs_for_its_own_slot(site_with, launch, job):
+    site = site_with({"code": job, "every": 1, "fails": True}, CRON=True)
+    launch.server(BARE, site=site)
+    failed = site.wait_for("task_failed")[0]
+    (first, *_) = site.events("began", job=job)
+    site.manage("crons", "pause", job)
+    site.manage("spooler", "retry", failed["id"])
+    site.wait_for("began", job=job, slot=first["slot"], attempt=2)
+    wait_until(lambda: outcomes(site, job, first["slot"]) == ["failed"] * 2, "it is settled")
+
+
 def test_paused_spooler_leaves_the_slots_to_other_nodes(site_with, launch, job):
     jobs = {"code": job, "every": 1}
     paused, other = (site_with(jobs, CRON=True) for _ in range(2))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from django_spooler.cron import claims, functions
+from django_spooler.cron import claims, functions, periodic
 from django_spooler.cron.schedule import crontab
 from django_spooler.exceptions import LeaseLost
 from django_spooler.instants import EPOCH
@@ -178,6 +178,18 @@ def test_slot_that_failed_can_be_run_again_by_hand() -> None:
     again = claims.claim_now(job, slot=failed.slot)
     assert again is not None and (again.slot, again.attempt) == (failed.slot, 2)
     assert claims.claim_now(job, slot=failed.slot) is None  # it is about to run
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_second_task_for_a_run_does_not_run_it_again(fails: bool) -> None:
+    if fails:
+        crons_for_tests.acts["hourly"] = fail
+    job = job_seen("hourly", 1)
+    (run,) = claims.claim([job]).claimed
+    for _ in range(2):
+        periodic.hand_over(job, run)
+    assert outcomes("hourly") == ["failed" if fails else "success"]
+    assert len(crons_for_tests.ran) == 1
 
 
 def fail(context: object) -> None:
