@@ -67,17 +67,15 @@ def _quick_problems() -> Iterator[Problem]:
         yield from _problems_of(spool)
 
 
-def _problems_of(spool: Spool) -> Iterator[Problem]:
+def _problems_of(spool: Spool) -> list[Problem]:
     try:
         spool.require_access()
-    except SpoolerError as error:
-        yield Problem("no-access", str(error), "Run this as the user the site runs as.")
-        return
-    of_directory = list(directory.problems(spool))
-    yield from of_directory
-    if not _CAUSES & {problem.id for problem in of_directory}:
-        yield from processes.problems(spool)
-    yield from waiting.problems(spool)
+        found = list(directory.problems(spool))
+        if not _CAUSES & {problem.id for problem in found}:
+            found += processes.problems(spool)
+        return [*found, *waiting.problems(spool)]
+    except (SpoolerError, OSError) as error:
+        return [Problem("no-access", str(error), "Run this as the user the site runs as.")]
 
 
 def _served() -> dict[Spool, list[str]]:

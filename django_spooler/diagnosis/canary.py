@@ -27,7 +27,7 @@ def problems(spool: Spool, queue: str, seconds: float) -> tuple[list[Problem], f
         return [], None
     try:
         song = send(task, spool, queue, seconds)
-    except SpoolerError as error:
+    except (SpoolerError, OSError) as error:
         return [Problem("refused", f"A task was refused. {error}", "See the message.")], None
     if song.milliseconds is not None:
         return [], song.milliseconds

@@ -4,6 +4,7 @@ import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 from django.conf import settings
 
@@ -93,7 +94,8 @@ def _unknown(spool: Spool) -> Iterator[str]:
     """Yield the name of each waiting or failed task that nobody here knows, as far as is read."""
     names = [name for name in _names(spool) if find_task(name) is None]
     if names and getattr(settings, "ROOT_URLCONF", None):
-        importlib.import_module(settings.ROOT_URLCONF)  # views have tasks too
+        with suppress(Exception):  # what is wrong with the site's URLs is for its own checks to say
+            importlib.import_module(settings.ROOT_URLCONF)  # views have tasks too
     yield from (name for name in names if find_task(name) is None)
 
 

@@ -124,6 +124,20 @@ def test_site_without_a_directory_is_told(settings):
     assert "have no BASE_DIR" in found()["no-directory"]
 
 
+def test_site_whose_urls_cannot_be_loaded_is_looked_at_all_the_same(served, settings):
+    settings.ROOT_URLCONF = "no.such.module"
+    served.set_aside(str(enqueued(served)), "UnknownTask: gone", task="shop.tasks.gone")
+    assert found().keys() == {"unknown-task"}
+
+
+def test_directory_that_cannot_be_looked_into_is_told(served, monkeypatch):
+    def refuse(path):
+        raise OSError(5, "Input/output error", path)
+
+    monkeypatch.setattr(os, "statvfs", refuse)
+    assert "Input/output error" in found()["no-access"]
+
+
 @pytest.mark.parametrize(
     ("reason", "identifier"),
     [
