@@ -1,7 +1,5 @@
 """Our backend does what Django asks of any task backend."""
 
-import os
-import re
 import subprocess
 import sys
 import tarfile
@@ -10,7 +8,8 @@ from pathlib import Path
 import django
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .others import ROOT, run
+
 DOWNLOADS = ROOT / ".cache" / "sources"
 """Kept from run to run."""
 
@@ -42,22 +41,13 @@ def unpack_tests(source: Path, directory: Path) -> Path:
 @pytest.mark.applies_if(django.VERSION >= (6, 0))
 def test_djangos_own_tests_of_task_backends_pass(tmp_path):
     tests = unpack_tests(source_of_django(django.__version__), tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "django", "test", "--settings=tests.yardstick.settings", "tasks"],
-        cwd=tests,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{tests}:{ROOT}",
-            "TMPDIR": str(tmp_path),
-            # Some ask for a result within an event loop, which needs no database of Django's.
-            "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
+    ran = run(
+        "tasks",
+        settings="settings",
+        directory=tests,
+        path=f"{tests}:{ROOT}",
+        TMPDIR=str(tmp_path),
+        # Some ask for a result within an event loop, which needs no database of Django's.
+        DJANGO_ALLOW_ASYNC_UNSAFE="true",
     )
-    assert done.returncode == 0, done.stdout
-    (ran,) = re.findall(r"^Ran (\d+) tests", done.stdout, re.MULTILINE)
-    assert int(ran) > 60, done.stdout
+    assert ran > 60

@@ -53,7 +53,7 @@ class Command(BaseCommand):
         """Run the named jobs, or all."""
         how = {"force": options["force"], "dry_run": options["dry_run"]}
         names = options["cron_classes"]
-        self._silent = options["silent"]
+        self._failed, self._silent = False, options["silent"]
         self._say(f"Running Crons\n{'=' * 40}")
         try:
             for name in names or getattr(settings, "CRON_CLASSES", ()):
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             return
         try:
             cron_class = import_string(name)
-        except ImportError:
+        except Exception:  # whatever its module raises
             self._failed = True
             self.stdout.write(
                 "ERROR: Make sure these are valid cron class names, or names of jobs:"
