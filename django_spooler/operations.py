@@ -13,7 +13,7 @@ from .backends import options_of, signatures_required
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .envelope import read
 from .exceptions import SpoolerError, UnreadableTask
-from .message import encode, encode_attempt
+from .message import Message, encode, encode_attempt
 from .overview import locate, processes
 from .spool import packet
 from .spool.directory import ALL_QUEUES, Spool
@@ -254,15 +254,13 @@ def _rewrite(spool: Spool, file: TaskFile, **changes: Any) -> bool:
     return is_done
 
 
-def failed_call(
-    spools: list[Spool], identifier: str, task: str
-) -> tuple[list[Any], dict[str, Any]] | None:
-    """Return the arguments of a failed call of a task as they are, None where there is none."""
+def failed_call(spools: list[Spool], identifier: str, task: str) -> Message | None:
+    """Return a failed call of a task as it was queued, None where there is none."""
     for spool in spools:
         if found := spool.failed_entry(identifier):
             try:
                 message, _ = read(found[0], signed=signatures_required())
             except (UnreadableTask, OSError):
                 return None
-            return (message.args, message.kwargs) if message.task == task else None
+            return message if message.task == task else None
     return None

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, AnyTask
+from ..message import Message
 from ..redaction import MASK
 from ..tasks import call_parameters
 
@@ -89,15 +90,15 @@ class CallForm(forms.Form):
         self,
         task: AnyTask,
         *args: Any,
-        call: tuple[Sequence[Any], Mapping[str, Any]] = ((), {}),
+        call: Message | None = None,
         **kwargs: Any,
     ) -> None:
         """``call`` is what the fields show at first."""
         super().__init__(*args, **kwargs)
         self._parameters = call_parameters(task)
         self._hidden = frozenset(getattr(task, "redact", ()))
-        self._original = self._sorted(*call)
-        self.fields["priority"].initial = task.priority
+        self._original = self._sorted(call.args, call.kwargs) if call else {}
+        self.fields["priority"].initial = call.priority if call else task.priority
         for parameter in self._parameters:
             self.fields[_PREFIX + parameter.name] = self._field(parameter)
 

@@ -12,33 +12,31 @@ from django.contrib import messages
 from django.contrib.admin.models import ADDITION, CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from .. import browse, diagnosis, operations, overview
 from ..backends import served_directories
-from ..browse import COUNTED, Group, Matching, Page, Query, capped
+from ..browse import COUNTED, Group, Matching, capped
 from ..compat import AnyTask
 from ..cron.own import is_own
 from ..exceptions import SpoolerError
+from ..message import Message
 from ..models import Task
 from ..overview import Entry
 from ..spool.directory import Spool
-from ..spool.listing import OTHER, STATES, TaskFile
+from ..spool.listing import TaskFile
 from ..tasks import find_task, task_names
 from . import actions, chart
 from .actions import ACTIONS, Action, Round
+from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorts, spools, tabs
 from .base import SpoolerAdmin, may
 from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
-
-PAGE_SIZE = 100
-LAST_PAGE = COUNTED // PAGE_SIZE
-"""What lies behind it is found by search and filters, or from the other end."""
 
 FIND_SECONDS = 0.1
 """Seconds a page looks for the task of an id."""
@@ -48,13 +46,6 @@ FIND_CHOSEN_SECONDS = 5.0
 
 SHOWN = 20
 """Tasks that are named where an action asks whether it is meant."""
-
-AGES = {
-    "1h": (gettext_lazy("Up to an hour"), 3600.0, None),
-    "1d": (gettext_lazy("Up to a day"), 86400.0, None),
-    "older": (gettext_lazy("More than a day"), None, 86400.0),
-}
-"""What each is called, newer and older than how many seconds."""
 
 
 class TaskAdmin(SpoolerAdmin):
@@ -84,9 +75,9 @@ class TaskAdmin(SpoolerAdmin):
         self.require(request)
         if request.method == "POST":
             return self._act(request)
-        query = _query(request.GET)
-        number = _page_number(request.GET)
-        page = browse.browse(_spools(), query, number=number, size=PAGE_SIZE)
+        query = query_of(request.GET)
+        number = page_number(request.GET)
+        page = browse.browse(spools(), query, number=number, size=PAGE_SIZE)
         actions = {
             name: action.label
             for name, action in ACTIONS.items()
@@ -99,11 +90,11 @@ class TaskAdmin(SpoolerAdmin):
             page=page,
             query=query,
             actions=actions,
-            tabs=list(_tabs(request.GET)),
-            pages=_pages(request.GET, page, number),
+            tabs=list(tabs(request.GET)),
+            pages=pages(request.GET, page, number),
             total=capped(page.total),
-            choices=_choices(request.GET),
-            sorts=_sorts(request.GET, query),
+            choices=choices(request.GET),
+            sorts=sorts(request.GET, query),
             hidden={name: request.GET.get(name, "") for name in ("state", "o", "error")},
         )
 
@@ -129,9 +120,9 @@ class TaskAdmin(SpoolerAdmin):
     ) -> HttpResponse:
         """Ask whether it is meant for the chosen tasks, or for all that match."""
         if chosen is None:
-            query = replace(_query(request.GET), among=action.states)
+            query = replace(query_of(request.GET), among=action.states)
             most = None if query.needs_reading else overview.ALL
-            page = browse.browse(_spools(), query, number=1, size=SHOWN, most=most)
+            page = browse.browse(spools(), query, number=1, size=SHOWN, most=most)
             shown, total, is_exact = page.entries, page.total, page.is_exact
         else:
             shown = [entry for _, _, entry in _find_all(chosen[:SHOWN])]
@@ -155,10 +146,10 @@ class TaskAdmin(SpoolerAdmin):
         self, request: HttpRequest, action: Action, form: RoundForm, chosen: list[str] | None
     ) -> HttpResponse:
         """Do it to as many as the time of a request allows, and go on with the rest in another."""
-        spools, told = _spools(), form.cleaned_data
+        told = form.cleaned_data
         matching = Matching(
-            spools,
-            replace(_query(request.GET), among=action.states),
+            spools(),
+            replace(query_of(request.GET), among=action.states),
             until=told["until"],
             wanted=partial(action.is_for, terms=form.terms),
             position=told["position"],
@@ -169,7 +160,7 @@ class TaskAdmin(SpoolerAdmin):
                 partial(action.run, **form.terms),
                 matching
                 if chosen is None
-                else operations.find(spools, chosen, FIND_CHOSEN_SECONDS),
+                else operations.find(spools(), chosen, FIND_CHOSEN_SECONDS),
             )
         except SpoolerError as error:
             messages.error(request, str(error))
@@ -264,7 +255,7 @@ class TaskAdmin(SpoolerAdmin):
     def failures_view(self, request: HttpRequest) -> HttpResponse:
         """Show the failed tasks, grouped by task and class of error."""
         self.require(request)
-        groups, read = browse.failures(_spools())
+        groups, read = browse.failures(spools())
         return self.page(
             request,
             "task/failures",
@@ -284,11 +275,11 @@ class TaskAdmin(SpoolerAdmin):
             "task/overview",
             _("Overview"),
             directories=[
-                overview.status(spool, queues[spool.directory], most=COUNTED) for spool in _spools()
+                overview.status(spool, queues[spool.directory], most=COUNTED) for spool in spools()
             ],
             most=COUNTED,
             problems=diagnosis.problems(),
-            periods=list(chart.periods(_spools())),
+            periods=list(chart.periods(spools())),
             height=chart.HEIGHT,
             may_pause=may(request, "pause_queue"),
         )
@@ -302,13 +293,13 @@ class TaskAdmin(SpoolerAdmin):
         if task is None or is_own(name):
             names = [name for name in task_names() if not is_own(name)]
             return self.page(request, "task/enqueue", _("Enqueue"), names=names)
-        call = operations.failed_call(_spools(), identifier, task.module_path)
+        call = operations.failed_call(spools(), identifier, task.module_path)
         if identifier and call is None:
             raise Http404(_("No task has the id %(id)s.") % {"id": identifier})
-        form = CallForm(task, request.POST or None, call=call or ((), {}))
+        form = CallForm(task, request.POST or None, call=call)
         if form.is_valid():
             try:
-                queued = self._enqueue(request, task, form)
+                queued = self._enqueue(request, task, form, call)
             except (SpoolerError, ValueError) as error:
                 form.add_error(None, str(error))
             else:
@@ -324,11 +315,14 @@ class TaskAdmin(SpoolerAdmin):
             original=identifier,
         )
 
-    def _enqueue(self, request: HttpRequest, task: AnyTask, form: CallForm) -> str:
+    def _enqueue(
+        self, request: HttpRequest, task: AnyTask, form: CallForm, original: Message | None
+    ) -> str:
         args, kwargs = form.call()
         delay = form.cleaned_data["delay"]
         chosen = task.using(
             priority=form.cleaned_data["priority"],
+            queue_name=original.queue if original else None,
             run_after=None if delay is None else timezone.now() + timedelta(seconds=delay),
         )
         identifier: str = chosen.enqueue(*args, **kwargs).id
@@ -346,9 +340,9 @@ class TaskAdmin(SpoolerAdmin):
             message = text % {"queue": queue}
             try:
                 if resumes:
-                    operations.resume(_spools(), queue, served_directories())
+                    operations.resume(spools(), queue, served_directories())
                 else:
-                    operations.pause(_spools(), queue, wait=False, timeout=None)
+                    operations.pause(spools(), queue, wait=False, timeout=None)
             except SpoolerError as error:  # one directory of several may have been reached
                 message = _("%(done)s It broke off: %(error)s") % {"done": message, "error": error}
                 messages.error(request, message)
@@ -365,7 +359,7 @@ class TaskAdmin(SpoolerAdmin):
 def _discard(request: HttpRequest, identifier: str) -> None:
     """Discard the failed task that another one was enqueued for."""
     try:
-        for _id, spool, file in operations.find(_spools(), [identifier], FIND_SECONDS):
+        for _id, spool, file in operations.find(spools(), [identifier], FIND_SECONDS):
             operations.discard(spool, file)
     except SpoolerError as error:
         messages.error(request, str(error))
@@ -385,106 +379,11 @@ def _tell(request: HttpRequest, done: str, count: int, missed: int) -> None:
         messages.warning(request, text % {"count": f"{missed:,}"})
 
 
-def _spools() -> list[Spool]:
-    return [Spool(directory) for directory in served_directories()]
-
-
 def _find(identifier: str) -> tuple[Spool, TaskFile, Entry] | None:
     return next(_find_all([identifier]), None)
 
 
 def _find_all(identifiers: list[str]) -> Iterator[tuple[Spool, TaskFile, Entry]]:
-    for _id, spool, file in operations.find(_spools(), identifiers, FIND_SECONDS):
+    for _id, spool, file in operations.find(spools(), identifiers, FIND_SECONDS):
         if entry := overview.entry_of(spool, file):
             yield spool, file, entry
-
-
-def _query(asked: QueryDict) -> Query:
-    """Return what an address asks for; what it cannot mean is passed over."""
-    state, age, sort = asked.get("state"), asked.get("age", ""), asked.get("o", "")
-    newer_than, older_than = AGES[age][1:] if age in AGES else (None, None)
-    return Query(
-        state=state if state in (*STATES, OTHER) else None,
-        queue=asked.get("queue") or None,
-        task=asked.get("task", ""),
-        error=asked.get("error", ""),
-        text=asked.get("q", ""),
-        by_time=sort.lstrip("-") == "time",
-        backwards=sort.startswith("-"),
-        newer_than=newer_than,
-        older_than=older_than,
-    )
-
-
-def _page_number(asked: QueryDict) -> int:
-    number = asked.get("p", "")
-    if not (number.isascii() and number.isdigit()) or len(number) > 7:
-        return 1
-    return min(max(1, int(number)), LAST_PAGE)
-
-
-def _with(asked: QueryDict, **changes: str) -> str:
-    """Return the address of the list with some of what is asked for changed."""
-    changed = asked.copy()
-    for name in ("p", *changes):
-        changed.pop(name, None)
-    changed.update({name: value for name, value in changes.items() if value})
-    return f"?{changed.urlencode()}"
-
-
-LABELS = {
-    "": gettext_lazy("All"),
-    "ready": gettext_lazy("Ready"),
-    "running": gettext_lazy("Running"),
-    "scheduled": gettext_lazy("Scheduled"),
-    "failed": gettext_lazy("Failed"),
-    OTHER: gettext_lazy("Other libraries"),
-}
-
-
-def _tabs(asked: QueryDict) -> Iterator[dict[str, Any]]:
-    counts = browse.tabs(_spools())
-    current = asked.get("state", "") if asked.get("state") in LABELS else ""
-    for state, label in LABELS.items():
-        number = counts[state] if state else min(COUNTED, sum(counts[name] for name in STATES))
-        if state != OTHER or number or state == current:
-            yield {
-                "state": state,
-                "label": label,
-                "count": capped(number),
-                "link": _with(asked, state=state, error="", o=""),
-                "is_current": state == current,
-            }
-
-
-def _pages(asked: QueryDict, page: Page, number: int) -> dict[str, str]:
-    """Return the links to the pages before and after."""
-    links = {}
-    if number > 1:
-        links["previous"] = _with(asked, p=str(number - 1))
-    has_more = not page.is_exact or number * PAGE_SIZE < page.total
-    if number < LAST_PAGE and len(page.entries) == PAGE_SIZE and has_more:
-        links["next"] = _with(asked, p=str(number + 1))
-    return links
-
-
-def _choices(asked: QueryDict) -> list[dict[str, Any]]:
-    queues = sorted({queue for names in served_directories().values() for queue in names})
-    offered = [
-        ("queue", _("Queue"), [(queue, queue) for queue in queues]),
-        ("task", _("Task"), [(name, name) for name in task_names()]),
-        ("age", _("Age"), [(name, age[0]) for name, age in AGES.items()]),
-    ]
-    return [
-        {"name": name, "label": label, "options": options, "value": asked.get(name, "")}
-        for name, label, options in offered
-    ]
-
-
-def _sorts(asked: QueryDict, query: Query) -> dict[str, str]:
-    """Return the links that sort by a column, or the other way round where that is done already."""
-    by = "time" if query.by_time else "order"
-    return {
-        name: _with(asked, o=f"-{name}" if by == name and not query.backwards else name)
-        for name in ("order", "time")
-    }

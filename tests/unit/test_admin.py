@@ -1,5 +1,6 @@
 """The admin's pages of the queue: what they show, to whom, and what they do."""
 
+import ast
 import gettext
 import pickle
 import re
@@ -38,8 +39,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def spool(settings, tmp_path):
-    options = {"SPOOLERS": {"default": tmp_path}, "OUTSIDE_UWSGI": "spool"}
-    backend = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
+    queues = ["default", "mail"]
+    options = {"SPOOLERS": dict.fromkeys(queues, tmp_path), "OUTSIDE_UWSGI": "spool"}
+    backend = {"BACKEND": "django_spooler.backend.SpoolerBackend", "QUEUES": queues}
     # The tests' transaction is never committed.
     settings.TASKS = {"default": {**backend, "OPTIONS": {**options, "ENQUEUE_ON_COMMIT": False}}}
     return Spool(tmp_path)
@@ -452,7 +454,7 @@ def test_enqueueing_by_hand_checks_permission_and_signature(log_in_with, spool):
 def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(
     log_in_with, spool, django_capture_on_commit_callbacks
 ):
-    tasks.log_in.enqueue("eve", "tiger", host="old")
+    tasks.log_in.using(queue_name="mail", priority=7).enqueue("eve", "tiger", host="old")
     (entry,) = overview.entries(spool, "ready")
     place = Place.of(entry.queue, entry.priority)
     spool.set_aside(entry.file, "no", identifier=entry.id, task=entry.task, place=place)
@@ -461,14 +463,17 @@ def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(
     assert log_in_with(*others).get(address).status_code == 403
     client = log_in_with("view_task", "retry_changed_task")
     assert address in client.get(f"{LIST}{entry.id}/change/").content.decode().replace("&amp;", "&")
-    assert "tiger" not in client.get(address).content.decode()
+    asked = client.get(address).content.decode()
+    assert "tiger" not in asked
+    assert re.search(r'name="priority" value="7"', asked)
     call = {"user": '"eve"', "password": '"********"', "host": '"new"'}
-    posted = {"priority": "0", **{f"parameter-{key}": call[key] for key in call}}
+    posted = {"priority": "7", **{f"parameter-{key}": call[key] for key in call}}
     with django_capture_on_commit_callbacks(execute=True):
         client.post(address, posted)
         assert "failed" in states(spool), "until the commit"
     assert states(spool) == ["ready"]
     (changed,) = overview.entries(spool, "ready")
+    assert (changed.queue, changed.priority) == ("mail", 7)
     message, _ = read(changed.file, signed=False)
     assert (message.args, message.kwargs) == (["eve", "tiger"], {"host": "new"})
 
@@ -497,6 +502,21 @@ def test_catalogue_translates_everything_that_is_marked(language):
     for template in package.rglob("*.html"):
         for text in re.findall(r"""translate (["'])(.+?)\1 %""", template.read_text()):
             assert text[1] in known, template
+    for module in package.rglob("*.py"):
+        for text in marked(module):
+            assert text in known or (text, 0) in known, module
+
+
+def marked(module):
+    """Yield the texts that a module marks for translation."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            text = node.args[0]
+            if node.func.id in MARKERS and isinstance(text, ast.Constant):
+                yield text.value
+
+
+MARKERS = {"_", "gettext", "gettext_lazy", "ngettext"}
 
 
 def test_numbers_are_put_in_words_in_chinese_too():
