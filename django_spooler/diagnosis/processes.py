@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from ..browse import COUNTED, capped
 from ..identity import package_version, site_identity
 from ..spool.directory import Spool
 from ..spool.files import is_directory
@@ -138,8 +139,8 @@ def _served_elsewhere(spool: Spool) -> Iterator[tuple[str, Card]]:
 
 
 def _waiting(spool: Spool) -> str:
-    number = count(spool, "ready", 10_000)
-    return f"{number} tasks wait." if number else "Nothing waits yet."
+    number = count(spool, "ready", COUNTED)
+    return f"Tasks that wait: {capped(number)}." if number else "Nothing waits yet."
 
 
 def _is_starting(spool: Spool) -> bool:

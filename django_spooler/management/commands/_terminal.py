@@ -32,13 +32,13 @@ def can_show_tables(stream: OutputWrapper) -> bool:
 def show_table(
     stream: OutputWrapper, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Draw a table; numbers stand at the right, and the first column is not broken.
+    """Draw a table; numbers stand at the right, and the first column is broken last.
 
     What files tell is shown as text and nothing else.
     """
     table = Table(header_style="bold")
     for number, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=number == 0)
+        table.add_column(name, overflow="fold", no_wrap=number == 0, min_width=len(name))
     for row in rows:
         for column, value in zip(table.columns, row, strict=True):
             if isinstance(value, (int, float)):
