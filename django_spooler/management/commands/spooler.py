@@ -384,7 +384,7 @@ def _status_row(status: overview.Status) -> tuple[object, ...]:
     )
 
 
-_LIST_COLUMNS = ("Id", "State", "Queue", "Task", "Attempt", "Why, or when")
+_LIST_COLUMNS = ("Id", "State", "Queue", "Task", "Try", "Why")
 
 
 def _list_row(entry: dict[str, Any]) -> tuple[Any, ...]:
