@@ -1,7 +1,9 @@
 """What becomes ready next: the files that wait for a time.
 
 A scheduled file stands in a directory for the minute it is due, and its mtime is the exact time.
-Only the minutes that have begun are ever listed, so what waits for tomorrow costs nothing.
+Only the minutes that have begun are ever listed, so what waits for tomorrow costs nothing. Whether
+the next minute has a directory is asked by its name when it begins, and again when a new one is
+announced; the names of all are only gone through now and then, for what stands there unexpectedly.
 """
 
 import contextlib
@@ -9,11 +11,11 @@ import heapq
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from .directory import Spool
-from .files import is_closed, is_still_written, is_stray, names_in
+from .files import is_closed, is_directory, is_still_written, is_stray, names_in
 from .names import TaskName, order
 from .place import Place, is_number, parse_level
 from .watch import RELIST, Watcher
@@ -24,6 +26,7 @@ BATCH = 100
 """Files made ready at a time, so that the first of many due at once starts soon."""
 
 _SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
 """Nanoseconds."""
 
 _BEING_WRITTEN = 20_000_000
@@ -31,6 +34,9 @@ _BEING_WRITTEN = 20_000_000
 
 _SWEEP_AFTER = 180
 """Seconds after its minute that an empty directory is removed."""
+
+_BACK = 3
+"""Minutes that are asked for again when a new directory is announced: its maker may be slow."""
 
 
 @dataclass(slots=True)
@@ -54,9 +60,10 @@ class Schedule:
     def __init__(self, spool: Spool, watcher: Watcher) -> None:
         self._spool = spool
         self._watcher = watcher
-        self._minutes: dict[str, _Minute] = {}
+        self._shelves: dict[str, Place] = {}
+        self._changed_shelves: set[str] = set()
         self._begun: dict[str, _Minute] = {}
-        self._later: list[tuple[int, str]] = []
+        self._minute = 0
         self._tree_is_stale = True
         self._relist_at = 0.0
 
@@ -64,8 +71,10 @@ class Schedule:
         """Take note of the directories the watcher found changed."""
         scheduled = self._spool.path("scheduled")
         for path in changed:
-            if minute := self._minutes.get(path):
+            if minute := self._begun.get(path):
                 minute.stale = True
+            elif path in self._shelves:
+                self._changed_shelves.add(path)
             elif path.startswith(scheduled):
                 self._tree_is_stale = True
 
@@ -85,10 +94,8 @@ class Schedule:
         if time.monotonic() >= self._relist_at:
             self._relist_at = time.monotonic() + RELIST
             self.relist()
-        if self._tree_is_stale:
-            self._find_minutes()
         now = time.time_ns()
-        self._begin_minutes(now)
+        self._find_begun(now // _MINUTE)
         moved = 0
         for minute in sorted(self._begun.values(), key=lambda minute: minute.place.level):
             if minute.stale:
@@ -102,8 +109,8 @@ class Schedule:
     def next_due(self) -> float | None:
         """Return when to look again (seconds since the epoch), None where nothing is scheduled."""
         times = [minute.due[0][0] / 1e9 for minute in self._begun.values() if minute.due]
-        if self._later:
-            times.append(float(self._later[0][0]))
+        if self._shelves:
+            times.append((self._minute + 1) * 60.0)
         return min(times, default=None)
 
     def _take(self, minute: _Minute, now: int) -> bool:
@@ -119,7 +126,7 @@ class Schedule:
             if due > now:
                 heapq.heapreplace(minute.due, (due, order(name), name))
                 return False
-            ready = replace(TaskName.parse(name), ready_at=max(0, due // 1000))
+            ready = replace(_waiting(name), ready_at=max(0, due // 1000))
             self._spool.make_ready(path, ready, minute.place)
         except FileNotFoundError:  # another process was faster
             minute.known.discard(name)
@@ -130,18 +137,12 @@ class Schedule:
         heapq.heappop(minute.due)
         return True
 
-    def _begin_minutes(self, now: int) -> None:
-        while self._later and self._later[0][0] * 1_000_000_000 <= now:
-            _, path = heapq.heappop(self._later)
-            if path in self._minutes:
-                self._begun[path] = self._minutes[path]
-
     def _list(self, minute: _Minute) -> None:
         minute.stale = False
         try:
             self._watcher.watch_files(minute.path)
         except (FileNotFoundError, NotADirectoryError):
-            self._drop(minute)
+            del self._begun[minute.path]
             return
         except PermissionError:
             if not is_closed(minute.path):
@@ -168,45 +169,81 @@ class Schedule:
             pass
         except OSError:  # something came in, or cannot be moved
             return
-        self._drop(minute)
+        del self._begun[minute.path]
 
-    def _drop(self, minute: _Minute) -> None:
-        self._begun.pop(minute.path, None)
-        self._minutes.pop(minute.path, None)
+    def _find_begun(self, minute: int) -> None:
+        """Find the directories of minutes up to this one (minutes since the epoch)."""
+        if self._tree_is_stale or not 0 <= minute - self._minute <= _BACK:
+            self._minute = minute
+            self._find_shelves()
+            return
+        for shelf in self._changed_shelves:
+            self._watch(shelf)
+            self._ask_for(shelf, range(minute - _BACK, minute + 1))
+        for shelf in self._shelves:
+            self._ask_for(shelf, range(self._minute + 1, minute + 1))
+        self._changed_shelves.clear()
+        self._minute = minute
 
-    def _find_minutes(self) -> None:
+    def _ask_for(self, shelf: str, minutes: Iterable[int]) -> None:
+        for minute in minutes:
+            if is_directory(path := os.path.join(shelf, str(minute))):
+                self._begin(path, self._shelves[shelf], minute)
+
+    def _begin(self, path: str, place: Place, minute: int) -> None:
+        if path not in self._begun:
+            self._begun[path] = _Minute(path, place, minute * 60)
+
+    def _find_shelves(self) -> None:
+        """List the whole tree, down to the directories of minutes."""
         self._tree_is_stale = False
+        self._changed_shelves.clear()
         scheduled = self._spool.path("scheduled")
         os.makedirs(scheduled, mode=0o750, exist_ok=True)
-        for place, shelf in self._shelves(scheduled):
-            for name, path in self._entries(shelf):
-                if not is_number(name) or len(name) > 12 or is_stray(path):
-                    self._spool.set_stray_aside(path)
-                elif path not in self._minutes:
-                    minute = _Minute(path, place, int(name) * 60)
-                    self._minutes[path] = minute
-                    heapq.heappush(self._later, (minute.start, path))
-
-    def _shelves(self, scheduled: str) -> Iterator[tuple[Place, str]]:
         self._watcher.watch_entries(scheduled)  # without rights on it nothing can be served
+        self._shelves = {}
         for queue in os.listdir(scheduled):
-            for level_name, path in self._entries(os.path.join(scheduled, queue)):
-                level = parse_level(level_name)
+            for name, path in self._directories(os.path.join(scheduled, queue)):
+                level = parse_level(name)
                 if level is None:
                     self._spool.set_stray_aside(path)
                 else:
-                    yield Place(queue, level), path
+                    self._shelves[path] = Place(queue, level)
+                    self._look_through(path)
 
-    def _entries(self, directory: str) -> list[tuple[str, str]]:
+    def _look_through(self, shelf: str) -> None:
+        for name, path in self._directories(shelf):
+            if not is_number(name) or len(name) > 12:
+                self._spool.set_stray_aside(path)
+            elif (minute := int(name)) <= self._minute:
+                self._begin(path, self._shelves[shelf], minute)
+
+    def _directories(self, directory: str) -> Iterator[tuple[str, str]]:
+        """Yield name and path of each directory in one; what is none is set aside."""
         if is_stray(directory):  # a link would lead to files that are not ours to move
             self._spool.set_stray_aside(directory)
-            return []
+        elif self._watch(directory):
+            with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        yield entry.name, entry.path
+                    else:
+                        self._spool.set_stray_aside(entry.path)
+
+    def _watch(self, directory: str) -> bool:
+        """Have what comes into a directory announced; tell whether it can be listed."""
         try:
             self._watcher.watch_entries(directory)
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            return False
         except PermissionError:
             if not is_closed(directory):
                 raise
-            return []
-        return [(name, os.path.join(directory, name)) for name in names_in(directory)]
+            return False
+        return True
+
+
+def _waiting(name: str) -> TaskName:
+    """Return the parts of a scheduled file's name; one with a ready time is none of ours, all base."""
+    parsed = TaskName.parse(name)
+    return parsed if parsed.ready_at is None else TaskName(name)

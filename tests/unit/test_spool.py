@@ -119,6 +119,41 @@ def test_scheduled_file_becomes_ready_at_its_time(spool, queue, watcher):
     assert queue.claim()
 
 
+def test_what_waits_for_later_is_not_listed_while_more_comes_in(spool, queue, watcher, monkeypatch):
+    schedule = Schedule(spool, watcher)
+    publish(spool, due=time.time() + 86400)
+    schedule.make_due_ready()
+    monkeypatch.setattr(os, "scandir", lambda path: pytest.fail(f"{path} is listed"))
+    for day in range(2, 9):
+        publish(spool, due=time.time() + day * 86400)
+        schedule.note_changes(watcher.changed())
+        schedule.make_due_ready()
+    now = publish(spool, due=time.time())
+    schedule.note_changes(watcher.changed())
+    schedule.make_due_ready()
+    monkeypatch.undo()
+    assert queue.claim().task_name.base == now
+
+
+def test_minute_is_asked_for_when_it_begins(spool, queue, watcher, monkeypatch):
+    schedule = Schedule(spool, watcher)
+    later = time.time() + 60
+    name = publish(spool, due=later)
+    schedule.make_due_ready()
+    assert schedule.next_due() <= later
+    monkeypatch.setattr(time, "time_ns", lambda: int(later * 1e9) + 1)
+    schedule.make_due_ready()
+    assert queue.claim().task_name.base == name
+
+
+def test_scheduled_name_that_is_none_of_ours_is_kept_whole(spool, queue, watcher):
+    directory = Path(spool.directory, Place.of("default", 0).scheduled(time.time()))
+    directory.mkdir(parents=True)
+    (directory / "foreign;r=5").write_bytes(CONTENT)
+    Schedule(spool, watcher).make_due_ready()
+    assert queue.claim().task_name.base == "foreign;r=5"
+
+
 def test_files_due_at_the_same_time_become_ready_oldest_first(spool, queue, watcher):
     due = time.time()
     names = [publish(spool, due=due) for _ in range(12)]  # "_10_" sorts before "_9_"
