@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, connections, router, transaction
+from django.db import DatabaseError, Error, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
@@ -16,6 +17,7 @@ from .logs import fields_of
 from .message import Message
 from .result import SpoolerResult, as_datetime
 from .tasks import find_task
+from .unsynced import End, Unsynced
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -27,11 +29,13 @@ logger = logging.getLogger("django_spooler")
 _WITHOUT_WAITING = {
     "postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL",
 }
-"""Has a task's start not wait for the disk: its end, a moment later, brings both there.
+"""Has a statement not wait for the disk: a later one brings both there (see ``unsynced``).
 
-A server that crashes in between forgets that the task was started, and no more than that
-(https://www.postgresql.org/docs/current/wal-async-commit.html).
+A server that crashes in between forgets that a task was started, and no more than that.
 """
+
+_unsynced: WeakKeyDictionary[BaseDatabaseWrapper, Unsynced] = WeakKeyDictionary()
+"""By Django's connection, which each thread has its own of, and which outlives those it opens."""
 
 
 def commits_with(waiting: Sequence[BaseDatabaseWrapper], options: Options) -> bool:
@@ -106,7 +110,7 @@ def save(result: SpoolerResult, options: Options) -> None:
     """
     if options.RESULTS:
         try:
-            _update(result)
+            _update(result, options)
         except Exception:
             logger.exception(
                 "The result of task id=%s could not be kept", result.id, extra=fields_of(result)
@@ -132,7 +136,7 @@ def note_terms(message: Message, options: Options) -> None:
         logger.exception("The result of task id=%s could not be changed", message.id)
 
 
-def _update(result: SpoolerResult) -> None:
+def _update(result: SpoolerResult, options: Options) -> None:
     from .models import TaskRecord
 
     values = {
@@ -150,11 +154,49 @@ def _update(result: SpoolerResult) -> None:
     }
     connection = connections[router.db_for_write(TaskRecord)]
     fields, statement = _statement(connection.alias, frozenset(values))
-    if result.status == TaskResultStatus.RUNNING and _commits_by_itself(connection):
-        statement += _WITHOUT_WAITING.get(connection.vendor, "")
-    parameters = [field.get_db_prep_save(values[field.name], connection) for field in fields]
+    prepared = {
+        field.name: field.get_db_prep_save(values[field.name], connection) for field in fields
+    }
+    parameters = [*prepared.values(), result.id]
+    unsynced = _unsynced.setdefault(connection, Unsynced())
+    if not result.is_finished:
+        unsynced.write_again(connection)
+        _execute(connection, statement, parameters, waits=False)
+        return
+    end = _as_end(connection, statement, parameters, prepared["last_attempted_at"])
+    waits = options.FSYNC or not unsynced.may_grow(connection)
+    try:
+        unsynced.write_again(connection)
+        waited = _execute(connection, statement, parameters, waits=waits)
+    except Error:
+        unsynced.add(end)
+        raise
+    if waited:
+        unsynced.clear()
+    else:
+        unsynced.add(end)
+
+
+def _execute(
+    connection: BaseDatabaseWrapper, statement: str, parameters: list[Any], *, waits: bool
+) -> bool:
+    """Run the statement; return whether its commit waits for the disk, as where it has to."""
+    suffix = ""
+    if not waits and _commits_by_itself(connection):
+        suffix = _WITHOUT_WAITING.get(connection.vendor, "")
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*parameters, result.id])
+        cursor.execute(statement + suffix, parameters)
+    return not suffix
+
+
+def _as_end(
+    connection: BaseDatabaseWrapper, statement: str, parameters: list[Any], tried_at: Any
+) -> End:
+    """Return the statement as it may be said again: not if the task was tried again meanwhile."""
+    if tried_at is None:
+        return End(statement, parameters)
+    column = connection.ops.quote_name("last_attempted_at")
+    return End(f"{statement} AND {column} <= %s", [*parameters, tried_at])
 
 
 @lru_cache

@@ -1,0 +1,87 @@
+"""Ends of tasks whose commit did not wait for the disk, or failed: none is lost with a connection."""
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from django_spooler import results, unsynced
+from django_spooler.backends import spooler_backends
+from django_spooler.conf import Options
+from django_spooler.models import TaskRecord
+
+from . import tasks_for_tests as tasks
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.applies_if(connection.vendor != "sqlite"),  # its data would go with the connection
+]
+BACKEND = "django_spooler.backend.SpoolerBackend"
+
+
+@pytest.fixture(autouse=True)
+def kept_connection(monkeypatch):
+    """Run tasks at once, with results, on a connection that is kept; each is the last one's next."""
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+    monkeypatch.setattr(unsynced, "INTERVAL", 1e9)
+    with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options()}}):
+        yield
+
+
+def options(**more):
+    return {"RESULTS": "database", **more}
+
+
+def forget(result) -> None:
+    """Let the database know no more of a task than that it was started."""
+    TaskRecord.objects.filter(id=result.id).update(status="RUNNING", finished_at=None)
+
+
+def status_of(result) -> str:
+    return spooler_backends()[0].get_result(result.id).status.name
+
+
+def save_while_the_database_is_away(result) -> None:
+    connection.connection.close()
+    results.save(result, Options(RESULTS="database"))
+    connection.connection = None
+
+
+@pytest.mark.applies_if(connection.vendor == "postgresql")
+def test_end_that_a_crash_of_the_server_forgot_is_written_again():
+    first, second = tasks.add.enqueue(1), tasks.add.enqueue(2)
+    for result in (first, second):
+        forget(result)
+    connection.close()
+    tasks.add.enqueue(3)
+    assert status_of(second) == "SUCCESSFUL"
+
+
+@pytest.mark.applies_if(connection.vendor == "postgresql")
+def test_with_fsync_no_end_is_left_to_chance():
+    with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options(FSYNC=True)}}):
+        tasks.add.enqueue(1)
+        result = tasks.add.enqueue(2)
+        forget(result)
+        connection.close()
+        tasks.add.enqueue(3)
+        assert status_of(result) == "RUNNING", "it was on the disk, and need not be written again"
+
+
+def test_end_that_could_not_be_kept_is_once_the_database_is_back(caplog):
+    result = tasks.add.enqueue(1)
+    forget(result)
+    save_while_the_database_is_away(result)
+    assert f"The result of task id={result.id} could not be kept" in caplog.text
+    assert status_of(result) == "RUNNING"
+    tasks.add.enqueue(2)
+    assert status_of(result) == "SUCCESSFUL"
+
+
+def test_end_of_a_task_that_was_tried_again_meanwhile_is_not_written_again():
+    result = tasks.add.enqueue(1)
+    save_while_the_database_is_away(result)
+    TaskRecord.objects.filter(id=result.id).update(
+        status="RUNNING", last_attempted_at=result.finished_at.replace(year=2100)
+    )
+    tasks.add.enqueue(2)
+    assert status_of(result) == "RUNNING"
