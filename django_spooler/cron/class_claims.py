@@ -126,6 +126,7 @@ class ClassDecision(Decision):
             Last(self._began(run), failed=run.outcome in (Outcome.FAILED, Outcome.DIED))
             for run in self._runs
             if run.token == self._row.started
+            and (run.start or run.expires)
             and self._began(run) < now + _SET_BACK
             and (run.outcome in ALIVE or cron_log.has_row(self._job, run))
         ]

@@ -256,6 +256,20 @@ def test_spoolers_of_two_servers_run_classes_and_one_goes_on_alone(site_with, la
     assert all(row["is_success"] for row in log_of(second.site, job))
 
 
+def test_class_whose_process_is_killed_is_run_again_by_the_spooler(site_with, launch, job):
+    site = site_with(lease_of_two(job), OPTIONS={"CRON": True})
+    site.close_gate(job)
+    server = launch.server(BARE, site=site)
+    (first,) = site.wait_for("began", job=job)
+    server.kill(first["pid"])
+    killed = time.monotonic()
+    _, second = site.wait_for("began", 2, job=job)
+    assert second["monotonic"] - killed <= 2 + 2
+    site.open_gate(job)
+    wait_until(lambda: outcomes(site, job) == ["died", "success"], "it is settled")
+    assert [row["is_success"] for row in log_of(site, job)] == [False, True]
+
+
 def test_failing_class_stands_in_failed_and_is_due_again(site_with, launch, job):
     options = {"code": job, "run_every_mins": 60, "fails": True}
     site = site_with({**options, "retry_after_failure_mins": SECOND}, OPTIONS={"CRON": True})
