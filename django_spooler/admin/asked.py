@@ -27,8 +27,11 @@ AGES = {
 
 
 def spools() -> list[Spool]:
-    """Return the spool directories of the site."""
-    return [Spool(directory) for directory in served_directories()]
+    """Return the spool directories of the site. Raise SpoolUnavailable for one that is closed to us."""
+    found = [Spool(directory) for directory in served_directories()]
+    for spool in found:
+        spool.require_access()
+    return found
 
 
 def query_of(asked: QueryDict) -> Query:

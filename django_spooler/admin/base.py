@@ -1,7 +1,9 @@
 """What all pages have in common: who may see and do what, how a page is made, and the log."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -11,6 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+
+from ..exceptions import SpoolUnavailable
+
+logger = logging.getLogger("django_spooler")
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -105,6 +111,25 @@ class SpoolerAdmin(ReadOnlyAdmin):
             )
             for identifier, line in lines
         )
+
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def explained(view: View) -> View:
+    """Let a view show why the spool directories cannot be looked at, in place of failing."""
+
+    @wraps(view)
+    def shown(self: SpoolerAdmin, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(self, request, *args, **kwargs)
+        except (SpoolUnavailable, OSError) as error:
+            logger.warning("A page of the admin cannot be shown: %s", error)
+            answer = self.page(request, "task/unavailable", _("Not available"), error=error)
+            answer.status_code = 503
+            return answer
+
+    return cast(View, shown)
 
 
 def may(request: HttpRequest, permission: str) -> bool:

@@ -34,7 +34,7 @@ from ..tasks import find_task, task_names
 from . import actions, chart
 from .actions import ACTIONS, Action, Round
 from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorts, spools, tabs
-from .base import SpoolerAdmin, may
+from .base import SpoolerAdmin, explained, may
 from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
 
@@ -70,6 +70,7 @@ class TaskAdmin(SpoolerAdmin):
         """Return the row that stands for a task, None where no task has this id."""
         return Task(id=object_id) if _find(object_id) else None
 
+    @explained
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the tasks that match, and do what was posted."""
         self.require(request)
@@ -212,6 +213,7 @@ class TaskAdmin(SpoolerAdmin):
 
     # One task
 
+    @explained
     def change_view(
         self,
         request: HttpRequest,
@@ -252,6 +254,7 @@ class TaskAdmin(SpoolerAdmin):
 
     # All of it
 
+    @explained
     def failures_view(self, request: HttpRequest) -> HttpResponse:
         """Show the failed tasks, grouped by task and class of error."""
         self.require(request)
@@ -266,6 +269,7 @@ class TaskAdmin(SpoolerAdmin):
             may_discard=may(request, "discard_task"),
         )
 
+    @explained
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Show each spool directory in figures, with its processes and what is wrong."""
         self.require(request)
@@ -284,6 +288,7 @@ class TaskAdmin(SpoolerAdmin):
             may_pause=may(request, "pause_queue"),
         )
 
+    @explained
     def enqueue_view(self, request: HttpRequest) -> HttpResponse:
         """Enqueue a call by hand; with ``from``, instead of a failed one."""
         identifier = request.GET.get("from", "")
@@ -330,6 +335,7 @@ class TaskAdmin(SpoolerAdmin):
         messages.success(request, _("Enqueued %(id)s.") % {"id": identifier})
         return identifier
 
+    @explained
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause or resume one queue."""
         self.require(request, "pause_queue")

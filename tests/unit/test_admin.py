@@ -4,6 +4,7 @@ import ast
 import gettext
 import pickle
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -310,6 +311,33 @@ def test_hostile_content_is_shown_as_text(log_in_with, spool):
         shown = answer.content.decode()
         assert "<script>alert" not in shown
         assert "&lt;script&gt;alert" in shown, answer.request["PATH_INFO"]
+
+
+@pytest.mark.parametrize(
+    "place", ["ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp"]
+)
+def test_page_is_shown_whatever_stands_where_a_directory_belongs(log_in_with, spool, place):
+    spool.prepare()
+    directory = Path(spool.tree, place)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.touch()
+    client = log_in_with("all")
+    for page in ("", "?state=failed", "?state=other", "?q=x", "overview/", "failures/", "enqueue/"):
+        assert client.get(LIST + page).status_code == 200
+    assert client.get(f"{LIST}nowhere/change/").status_code == 404
+    everything = {"action": "discard_selected", "select_across": "1", "post": "yes"}
+    for page, posted in (("", everything), ("pause/", {"queue": "default"})):
+        assert client.post(LIST + page, posted).status_code == 302
+
+
+@pytest.mark.parametrize("page", ["", "overview/", "failures/", "nowhere/change/"])
+def test_page_tells_why_the_directory_cannot_be_looked_at(log_in_with, spool, page):
+    spool.prepare()
+    shutil.rmtree(spool.tree)
+    Path(spool.tree).symlink_to(spool.tree)  # what not even root can open
+    answer = log_in_with("view_task").get(LIST + page)
+    assert answer.status_code == 503
+    assert f"Spool directory {spool.directory} cannot be used" in answer.content.decode()
 
 
 def put_message(spool, identifier, **fields):
