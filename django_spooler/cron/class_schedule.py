@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import groupby
 from typing import Any
 
+from ..instants import EPOCH
 from .schedule import UTC, Interval
 
 RETRY = timedelta(minutes=1)
@@ -56,6 +57,11 @@ class ClassSchedule:
         if minutes is not None:
             return timedelta(minutes=minutes)
         return RETRY if self.every is None else min(self.every, RETRY)
+
+    def check(self) -> None:
+        """Raise AttributeError, TypeError or ValueError for a schedule that cannot be read."""
+        next(self.upcoming(EPOCH, None), None)
+        self.in_words()
 
     def rest_after(self, *, failed: bool) -> float:
         """Return how many seconds after its start a run may be followed by the next."""

@@ -3,13 +3,12 @@
 import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
-from django_cron.core import CronJobBase
+from django_cron.core import CronJobBase, Schedule
 
 from ..conf import positive_seconds_problem
 from ..perform import in_words
@@ -73,11 +72,11 @@ class ClassJob:
 
     @property
     def schedule(self) -> ClassSchedule:
-        """When it is due, in the site's time zone."""
-        return ClassSchedule(
-            self.cron_class.schedule,  # type: ignore[attr-defined]
-            timezone.get_default_timezone(),
-        )
+        """When it is due, in the site's time zone; of a class without, its instances may know."""
+        found = getattr(self.cron_class, "schedule", None)
+        if not isinstance(found, Schedule):
+            found = self.cron_class().schedule
+        return ClassSchedule(found, timezone.get_default_timezone())
 
     def in_words(self) -> str:
         """Return when it runs as a sentence's part, in English."""
@@ -136,13 +135,10 @@ def problem(cron_class: Any) -> str | None:
         return "it does not have a code attribute, which is its name in the log"
     if not isinstance(code, str) or not 0 < len(code) <= _CODE_LENGTH:
         return f"its code is {code!r}: it must be a string of 1 to {_CODE_LENGTH} characters"
-    schedule = getattr(cron_class, "schedule", None)
     try:
-        ClassSchedule(schedule, timezone.get_default_timezone()).in_words()
-        for text in schedule.run_at_times or ():  # type: ignore[union-attr]
-            datetime.strptime(text, "%H:%M")
-    except (AttributeError, TypeError, ValueError) as error:
-        return f"its schedule is {schedule!r}, which cannot be read: {error}"
+        ClassJob(cron_class).schedule.check()
+    except Exception as error:
+        return f"its schedule cannot be read: {in_words(error)}"
     for name in ("lease", "DJANGO_CRON_LOCK_TIME"):
         value = getattr(cron_class, name, getattr(settings, name, None))
         if value is not None and (finding := positive_seconds_problem(value)):

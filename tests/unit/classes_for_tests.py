@@ -66,6 +66,14 @@ class Watched(Job):
     MIN_NUM_FAILURES = 2
 
 
+class Changing(Job):
+    code = "class-changing"
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(run_every_mins=60)
+
+
 class NamedTwice(Job):
     code = "class-hourly"
     schedule = Schedule(run_every_mins=1)

@@ -170,7 +170,7 @@ def test_good_classes_are_left_alone():
         (f"{CLASSES}.NOT_A_CLASS", "'a text' is no subclass of django_cron.CronJobBase"),
         (f"{CLASSES}.NoCode", "it does not have a code attribute"),
         (f"{CLASSES}.LongCode", "must be a string of 1 to 64 characters"),
-        (f"{CLASSES}.NoSchedule", "its schedule is None, which cannot be read"),
+        (f"{CLASSES}.NoSchedule", "its schedule cannot be read: AttributeError"),
         (f"{CLASSES}.WrongTime", "time data 'noon' does not match format"),
         (f"{CLASSES}.WrongLease", "its lease is -1: it must be a number of seconds above zero"),
         (f"{CLASSES}.NamedTwice", f"its code 'class-hourly' is that of {CLASSES}.Hourly too"),

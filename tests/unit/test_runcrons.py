@@ -115,6 +115,11 @@ def test_time_of_the_day_runs_once_a_day_and_again_after_a_failure() -> None:
     assert all(row.ran_at_time for row in CronJobLog.objects.filter(code="class-midnight"))
 
 
+def test_schedule_may_be_the_instance_s() -> None:
+    assert RAN in runcrons("Changing")
+    assert NOT_DUE in runcrons("Changing")
+
+
 def test_class_runs_on_its_days_only() -> None:
     assert f"{NOT_DUE} class-never" in runcrons("Never")
 
