@@ -157,3 +157,17 @@ def listed(server, function):
     """Return what is told of the files for a function of another library."""
     arguments = ("--state", "other", "--task", function, "--json")
     return json.loads(server.site.manage("spooler", "list", *arguments))
+
+
+@pytest.mark.parametrize(
+    "place", ["tmp", "processes", "running", "ready/default", "scheduled/mail"]
+)
+def test_what_strays_into_our_tree_is_set_aside_and_told_of(server, name, place):
+    stray = server.spool / "django" / place / name
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    told = {"id": None, "reason": "it stood where no task belongs"}
+    before = len(server.site.events("task_failed", **told))
+    stray.write_text("words")
+    server.site.wait_for("task_failed", before + 1, **told)
+    (kept,) = (server.spool / "django" / "failed").glob(f"*/{name}")
+    assert kept.read_text() == "words"
