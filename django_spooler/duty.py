@@ -12,7 +12,7 @@ import time
 from .backends import backend_for_own_tasks, queue_for_own_tasks, served_directories
 from .conf import Options
 from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import names_in
+from .spool.files import make_directories, names_in
 
 QUEUE = "cron"
 """The queue of claimed runs. It needs no entry in QUEUES: nobody else enqueues to it."""
@@ -86,7 +86,7 @@ class Duty:
         return False
 
     def _try_to_lock(self) -> int | None:
-        os.makedirs(self._spool.path("cron"), mode=0o750, exist_ok=True)
+        make_directories(self._spool.path("cron"))
         path = self._spool.path("cron", "lock")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:

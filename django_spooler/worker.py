@@ -33,7 +33,7 @@ from .orphans import signal_on_death_of_parent
 from .settle import announce_set_aside
 from .site import set_up_site
 from .spool.directory import Spool
-from .spool.files import names_in
+from .spool.files import make_directories, names_in
 from .spool.process import SERVER, SPOOLER, HeldCard, new_card
 from .spool.scanned import (
     ScannedDirectory,
@@ -123,7 +123,7 @@ class Worker:
 
     def _prepare(self, directory: str) -> None:
         try:
-            os.makedirs(directory, mode=0o750, exist_ok=True)
+            make_directories(directory)
             spool = Spool(directory)
             spool.prepare()
             hang_bells(spool, _directories(self._uwsgi).count(directory))

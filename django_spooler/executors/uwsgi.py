@@ -8,9 +8,12 @@ from functools import cache
 from types import ModuleType
 
 from ..spool.directory import Spool
-from ..spool.files import set_due
+from ..spool.files import make_directories, set_due
 from ..spool.packet import MARK, encode
 from .base import Executor, Job
+
+_MADE_MAX = 1000
+"""Directories remembered as made; each minute that something is scheduled for has one."""
 
 
 @cache
@@ -36,7 +39,7 @@ class UwsgiExecutor(Executor):
         self._uwsgi = uwsgi
         self._directory = os.fsencode(directory)
         self._own = Spool(directory)
-        self._parents: set[str] = set()
+        self._made: set[str] = set()
 
     def put(self, job: Job) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
@@ -60,21 +63,25 @@ class UwsgiExecutor(Executor):
         if due is not None:
             # Whole seconds only, so the next one: a file is never due too early.
             variables[b"at"] = str(math.ceil(due)).encode()
-        parent = target.rpartition("/")[0]
-        if parent not in self._parents:
-            self._make(parent)
+        if target not in self._made:
+            self._make(target)
         try:
             return os.fsdecode(self._uwsgi.spool(variables))
         except ValueError:
             # It tells no cause, only its log does. Our own writer either succeeds or knows.
-            self._parents.clear()
+            self._made.clear()
             return self._own.publish(encode(MARK, body), place, due=due)
 
-    def _make(self, parent: str) -> None:
-        """Make what uWSGI expects to be there; where that fails, so does ``uwsgi.spool``."""
+    def _make(self, target: str) -> None:
+        """Make what uWSGI expects to be there; where that fails, so does ``uwsgi.spool``.
+
+        It would make the last directory itself, for everybody to read.
+        """
+        if len(self._made) >= _MADE_MAX:
+            self._made.clear()
         with contextlib.suppress(OSError):
-            os.makedirs(os.path.join(self._own.directory, parent), mode=0o750, exist_ok=True)
-            self._parents.add(parent)
+            make_directories(os.path.join(self._own.directory, target))
+            self._made.add(target)
 
 
 def _set_exact_time(path: str, due: float) -> None:

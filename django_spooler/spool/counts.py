@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .directory import Spool
-from .files import names_if_open, open_without_waiting
+from .files import make_directories, names_if_open, open_without_waiting, private
 from .process import cards
 
 logger = logging.getLogger("django_spooler")
@@ -204,9 +204,9 @@ class Counts:
             "tasks": {name: _as_json(counts) for name, counts in self._counted.tasks.items()},
             "slots": self._counted.slots,
         }
-        os.makedirs(os.path.dirname(self._path), mode=0o750, exist_ok=True)
+        make_directories(os.path.dirname(self._path))
         text = json.dumps(content, separators=(",", ":"))  # dump takes ten times as long
-        with open(self._beside, "w", encoding="utf-8") as file:
+        with open(self._beside, "w", encoding="utf-8", opener=private) as file:
             file.write(text)
         os.rename(self._beside, self._path)
 

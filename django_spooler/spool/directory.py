@@ -35,10 +35,13 @@ from .files import (
     is_closed,
     is_directory,
     is_gone,
+    make_directories,
+    make_directory,
     modified,
     move,
     names_if_open,
     names_in,
+    private,
     set_due,
     sync_directory,
     sync_way_to,
@@ -94,7 +97,7 @@ class Spool:
     def make_tree(self) -> None:
         """Make the tree. Raise OSError where that cannot be done."""
         for state in STATES:
-            os.makedirs(self.path(state), mode=0o750, exist_ok=True)
+            make_directories(self.path(state))
 
     def require_access(self) -> None:
         """Raise SpoolUnavailable where this user may not look into the tree."""
@@ -111,7 +114,7 @@ class Spool:
             remedy = _REMEDIES.get(error.errno or 0, "Run: python manage.py spooler status")
             raise SpoolUnavailable(
                 f"Spool directory {self.directory} cannot be used: {cause}"
-                f" ({error.filename or self.tree}). {remedy}."
+                f" ({error.filename2 or error.filename or self.tree}). {remedy}."
             ) from error
 
     # Putting in
@@ -166,10 +169,10 @@ class Spool:
 
     def _write(self, path: str, content: bytes, due: float | None, fsync: bool) -> None:
         try:
-            file = open(path, "xb", buffering=0)
+            file = open(path, "xb", buffering=0, opener=private)
         except FileNotFoundError:
             self.make_tree()
-            file = open(path, "xb", buffering=0)
+            file = open(path, "xb", buffering=0, opener=private)
         with file:
             view = memoryview(content)
             while view:
@@ -219,7 +222,7 @@ class Spool:
             numbered=self._numbered_directory_of(path),
         )
         with contextlib.suppress(OSError):  # a full disk must not keep the file where it stands
-            with open(os.path.join(entry, WHY), "x", encoding="utf-8") as file:
+            with open(os.path.join(entry, WHY), "x", encoding="utf-8", opener=private) as file:
                 json.dump(asdict(why), file)
         old_name = name or os.path.basename(path)
         try:
@@ -240,17 +243,17 @@ class Spool:
         return name if parent == self.directory and is_number(name) else None
 
     def _new_failed_entry(self, identifier: str | None) -> str:
-        os.makedirs(self.path("failed"), mode=0o750, exist_ok=True)
+        make_directories(self.path("failed"))
         if identifier and _ID.fullmatch(identifier):
             if self.failed_file(identifier) is None:
                 with contextlib.suppress(FileNotFoundError):
                     self._free_failed_id(identifier)  # who made it was killed before its move
             entry = self.path("failed", identifier)
             with contextlib.suppress(FileExistsError):
-                os.mkdir(entry)
+                make_directory(entry)
                 return entry
         entry = self.path("failed", new_id())
-        os.mkdir(entry)
+        make_directory(entry)
         return entry
 
     def _free_failed_id(self, identifier: str) -> str:
@@ -420,7 +423,8 @@ class Spool:
         """Let no process claim from the queue, or from any, until ``resume``; survives restarts."""
         with self._explained():
             self.make_tree()
-            Path(self.path("paused", queue or ALL_QUEUES)).touch()
+            with contextlib.suppress(FileExistsError):
+                open(self.path("paused", queue or ALL_QUEUES), "xb", opener=private).close()
 
     def resume(self, queue: str | None = None) -> None:
         """Let the queue be worked on again; without a name, every queue."""
@@ -460,7 +464,7 @@ def _rename_into(path: str, target: str) -> str:
         except FileNotFoundError:
             if is_gone(path):
                 raise
-        os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
+        make_directories(os.path.dirname(target))
 
 
 _REMEDIES = {

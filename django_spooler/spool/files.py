@@ -87,6 +87,55 @@ def open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
+def make_directories(path: str) -> None:
+    """Make a directory and those that lead to it, where they are missing."""
+    if os.path.isdir(path):
+        return
+    make_directories(os.path.dirname(os.path.abspath(path)))
+    try:
+        make_directory(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def make_directory(path: str) -> None:
+    """Make a directory with mode 750. Raise FileExistsError where something stands there.
+
+    It belongs to whoever the one it is made in belongs to: a shell of root's shall not lock the
+    site's user out.
+    """
+    os.mkdir(path, 0o750)
+    if os.geteuid() == 0:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _hand_over(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that is written, for ``open(opener=)``: with mode 640, and no link leads elsewhere.
+
+    A new one ("x") belongs to whoever its directory belongs to.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o640)
+    if flags & os.O_EXCL and os.geteuid() == 0:
+        try:
+            _hand_over(descriptor, path)
+        except OSError:
+            os.close(descriptor)
+            os.unlink(path)
+            raise
+    return descriptor
+
+
+def _hand_over(descriptor: int, path: str) -> None:
+    parent = os.stat(os.path.dirname(path))
+    if parent.st_uid != 0:
+        os.fchown(descriptor, parent.st_uid, parent.st_gid)
+
+
 def _read_whole(descriptor: int, size: int) -> bytes:
     content = os.read(descriptor, size)
     while len(content) < size and (more := os.read(descriptor, size - len(content))):

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from ..exceptions import DamagedTask
 from .directory import Spool
-from .files import is_gone, names_in, open_without_waiting, read_file
+from .files import is_gone, make_directories, names_in, open_without_waiting, private, read_file
 from .unfinished import UNFINISHED_CARD, is_unfinished
 
 SUPERVISOR = "supervisor"
@@ -110,7 +110,7 @@ class HeldCard:
     def _write(self) -> IO[str]:
         beside = _beside(self._spool, self.card.name)
         try:
-            file = open(beside, "x", encoding="utf-8")
+            file = open(beside, "x", encoding="utf-8", opener=private)
             json.dump(asdict(self.card), file)
             file.flush()
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +124,7 @@ class HeldCard:
 
     def _make_running(self) -> None:
         if self.card.role == RUNNER:
-            os.makedirs(self.running, mode=0o750, exist_ok=True)
+            make_directories(self.running)
 
     def keep(self) -> None:
         """Make card and running directory again where the spool directory was deleted.

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .directory import ALL_QUEUES, Spool
-from .files import is_closed, is_stray, names_in
+from .files import is_closed, is_stray, make_directories, names_in
 from .names import TaskName, order
 from .place import Place, claimed_name, has_room, parse_level
 from .watch import RELIST, Watcher
@@ -220,7 +220,7 @@ class ReadyQueue:
         found: dict[int, _Level] = {}
         ready = self._spool.path("ready")
         for directory in (ready, self._spool.path("paused")):
-            os.makedirs(directory, mode=0o750, exist_ok=True)
+            make_directories(directory)
             self._watcher.watch_entries(directory)
         for queue in self._served_queues(names_in(ready)):
             for path, number in self._level_directories(os.path.join(ready, queue)):

@@ -20,7 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..exceptions import DamagedTask
 from .directory import Spool, is_spool_name
-from .files import StillWritten, is_directory, names_if_open, names_in, read_file, read_settled
+from .files import (
+    StillWritten,
+    is_directory,
+    names_if_open,
+    names_in,
+    private,
+    read_file,
+    read_settled,
+)
 from .names import PREFIX
 from .packet import BELL, HEADER_SIZE, MAX_SIZE, decode_variables, split
 from .place import is_number
@@ -70,7 +78,7 @@ def _hang(spool: Spool, path: str) -> None:
             spool.announce(os.path.basename(path), reason)
     beside = spool.path("tmp", f"{UNFINISHED_BELL}{os.getpid()}")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "wb", opener=private) as file:
             file.write(BELL)
         os.utime(beside, (_LONG_AGO, _LONG_AGO))
         os.rename(beside, path)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from .directory import Spool
-from .files import is_closed, is_directory, is_still_written, is_stray, names_in
+from .files import is_closed, is_directory, is_still_written, is_stray, make_directories, names_in
 from .names import TaskName, order
 from .place import Place, is_number, parse_level
 from .watch import RELIST, Watcher
@@ -199,7 +199,7 @@ class Schedule:
         self._tree_is_stale = False
         self._changed_shelves.clear()
         scheduled = self._spool.path("scheduled")
-        os.makedirs(scheduled, mode=0o750, exist_ok=True)
+        make_directories(scheduled)
         self._watcher.watch_entries(scheduled)  # without rights on it nothing can be served
         self._shelves = {}
         for queue in os.listdir(scheduled):

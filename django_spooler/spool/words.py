@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from .directory import Spool
-from .files import open_without_waiting
+from .files import open_without_waiting, private
 from .unfinished import WORDS
 
 GRACE = "What follows is the end of its grace.\n"
@@ -65,7 +65,7 @@ class LastWords:
 
 def open_for_last_words(spool: Spool, name: str) -> IO[str]:
     """Open the file of the runner with this card's name."""
-    return open(_path(spool, name), "w", encoding="utf-8", buffering=1)
+    return open(_path(spool, name), "w", encoding="utf-8", buffering=1, opener=private)
 
 
 def say_leaving(file: IO[str]) -> None:

@@ -97,6 +97,40 @@ def test_file_that_came_back_under_another_name_is_claimed_at_the_next_look(spoo
     assert queue.claim() is None
 
 
+def leave_something_everywhere(spool):
+    """Let each state have a file, as a shell beside the spoolers may."""
+    publish(spool)
+    publish(spool, due=time.time() + 60)
+    spool.set_aside(spool.publish(CONTENT, Place.of("default", 1)), "because", identifier="a1")
+    spool.pause("default")
+
+
+def test_tree_is_its_users_and_their_groups(tmp_path):
+    spool = Spool(tmp_path / "spool")
+    leave_something_everywhere(spool)
+    for path in Path(spool.directory).rglob("*"):
+        expected = 0o750 if path.is_dir() else 0o640
+        assert path.stat().st_mode & 0o777 == expected, path
+
+
+@pytest.mark.applies_if(os.geteuid() == 0)
+def test_what_root_leaves_belongs_to_whom_the_directory_belongs(spool):
+    for path in [spool.directory, *Path(spool.directory).rglob("*")]:
+        os.chown(path, 65534, 65533)
+    leave_something_everywhere(spool)
+    spool.retry("a1")
+    for path in Path(spool.directory).rglob("*"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65533), path
+
+
+def test_directory_that_refuses_a_file_is_named(spool):
+    refusing = Path(spool.path("ready", "default", "100"))
+    refusing.parent.mkdir()
+    refusing.touch()
+    with pytest.raises(SpoolUnavailable, match=str(refusing)):
+        publish(spool)
+
+
 def test_paused_queue_is_not_claimed_from(spool, queue):
     publish(spool)
     spool.pause("default")
