@@ -2,10 +2,13 @@
 // The pages follow the queue: what is marked data-live is fetched again, while it can be seen.
 {
   const PAUSE = 5000;
+  const MOST = 30000;
+  const SHARE = 10;
   const button = document.getElementById("spooler-pause");
   const said = document.getElementById("spooler-said");
   let follows = true;
   let isBusy = false;
+  let next = PAUSE;
 
   function replace(old, fresh) {
     const chosen = new Set([...old.querySelectorAll("input:checked")].map((box) => box.id));
@@ -28,6 +31,7 @@
   async function follow() {
     if (!follows || isBusy || document.hidden) return;
     isBusy = true;
+    const began = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" } });
       if (!answer.ok || answer.redirected) return;
@@ -40,11 +44,18 @@
       // The site is away for a moment: the next look may find it back.
     } finally {
       isBusy = false;
+      // A site that has much to do is asked less often.
+      next = Math.min(MOST, Math.max(PAUSE, SHARE * (performance.now() - began)));
     }
   }
 
+  async function keepFollowing() {
+    await follow();
+    setTimeout(keepFollowing, next);
+  }
+
   if (document.querySelector("[data-live]")) {
-    setInterval(follow, PAUSE);
+    setTimeout(keepFollowing, PAUSE);
     document.addEventListener("visibilitychange", follow);
   }
   if (button) {
