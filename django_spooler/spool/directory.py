@@ -387,12 +387,18 @@ class Spool:
                 aside = self.set_aside(
                     path, _REWRITTEN, identifier=identifier, task=task, name=str(name)
                 )
-                return self._replace(aside, beside, name, place, due)
+                is_done = self._replace(aside, beside, name, place, due)
             except FileNotFoundError:  # a process has claimed it, or another operator has it
                 return False
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(beside)
+            if is_done and fsync:
+                directory = place.ready if due is None else place.scheduled(due)
+                target = os.path.join(self.directory, directory)
+                sync_directory(target)
+                self._make_way_durable(target)
+        return is_done
 
     def _replace(
         self, identifier: str, beside: str, name: TaskName, place: Place, due: float | None

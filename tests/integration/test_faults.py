@@ -166,6 +166,20 @@ def test_with_fsync_file_and_directories_are_on_the_disk(launch, shim, process, 
     assert ["fsync", home, ""] in traces[0], "the spool directory may be gone"
 
 
+def test_with_fsync_a_task_of_another_priority_is_on_the_disk(launch, shim):
+    site = launch.site(OPTIONS={"FSYNC": True, "OUTSIDE_UWSGI": "spool"})
+    site.environment["LD_PRELOAD"] = str(shim)
+    calls = launch.producer(site).call("mysite.faulty.trace_prioritize")
+    renames = [number for number, (name, *_) in enumerate(calls) if name == "rename"]
+    (written,) = (number for number in renames if f"{site.spool}/django/tmp/" in calls[number][1])
+    assert ["fsync", calls[written][1]] in [call[:2] for call in calls[:written]]
+    back = max(renames)
+    target = os.path.dirname(calls[back][2])
+    assert target.endswith("/ready/default/67")
+    for directory in (target, os.path.dirname(target)):
+        assert ["fsync", directory] in [call[:2] for call in calls[back:]]
+
+
 def assert_durable(calls):
     """Assert that after these calls a power cut leaves the file, its content and the way to it.
 

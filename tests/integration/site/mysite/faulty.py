@@ -549,6 +549,17 @@ def trace_enqueue(using: dict[str, Any], directory: str) -> list[list[str]]:
     return shim.trace()
 
 
+def trace_prioritize() -> list[list[str]]:
+    """Give a waiting task of the site another priority; return the calls below its directory."""
+    identifier = ordered.enqueue("x").id
+    (directory,) = served_directories()
+    ((_, spool, file),) = operations.find([Spool(directory)], [identifier])
+    shim.arm(directory)
+    assert operations.prioritize(spool, file, 33)
+    shim.disarm()
+    return shim.trace()
+
+
 def _later(using: dict[str, Any]) -> dict[str, Any]:
     if "run_after" in using:
         using["run_after"] = timezone.now() + timedelta(seconds=using["run_after"])
