@@ -1,15 +1,18 @@
 """Reload, stop and SIGKILL while a task runs: it ends whole, or runs again as promised."""
 
+import re
 import signal
 
 import pytest
 
 from .conftest import Launcher
-from .server import DEADLINE, Server, Setup, wait_until
+from .server import DEADLINE, ROOT, Server, Setup, wait_until
 from .setups import BARE, LAZY, SHIPPED
 
 ENQUEUE = "mysite.calls.enqueue"
 GATE = "gate"
+
+DIES_ON_TERM = Setup("with die-on-term", (*BARE.arguments, "--die-on-term"))
 
 both_setups = pytest.mark.parametrize("setup", [BARE, SHIPPED], ids=lambda setup: setup.name)
 
@@ -195,9 +198,12 @@ def test_server_starts_again_while_the_old_runner_is_still_busy(launch):
     assert_it_ran_once(server, started)
 
 
-def test_sigterm_stops_the_shipped_setup(launch):
-    server = launch.server(SHIPPED)
-    server.signal(server.master, signal.SIGTERM)
+@pytest.mark.parametrize("setup", [SHIPPED, DIES_ON_TERM], ids=lambda setup: setup.name)
+def test_signal_of_the_systemd_unit_in_the_docs_stops_the_server(launch, setup):
+    unit = (ROOT / "docs/howto/deploy.md").read_text()
+    (name,) = re.findall(r"^KillSignal=(\w+)$", unit, re.MULTILINE)
+    server = launch.server(setup)
+    server.signal(server.master, signal.Signals[name])
     wait_until(lambda: not server.processes, "everything has ended")
 
 
