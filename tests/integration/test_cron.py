@@ -124,13 +124,18 @@ def outcomes(site, job, slot):
 def test_spooler_starts_each_slot_within_a_second_and_a_long_job_holds_up_none(
     site_with, launch, job
 ):
-    long = f"{job}-long"
-    site = site_with({"code": job, "every": 1}, {"code": long, "every": 1, "seconds": 4}, CRON=True)
+    long = f"{job}-long"  # twice as long as its lease
+    site = site_with(
+        {"code": job, "every": 1},
+        {"code": long, "every": 1, "seconds": 4, "lease": 2},
+        CRON=True,
+    )
     launch.server(BARE, site=site)
     site.wait_for("ended", 2, job=long)
     assert_each_slot_once(site, job, 1, 8)
     assert_on_time(site, job)
-    assert "skipped" in [run["outcome"] for run in history(site, long)]
+    assert {"success", "skipped"} <= {run["outcome"] for run in history(site, long)}
+    assert "died" not in [run["outcome"] for run in history(site, long)]
 
 
 def assert_on_time(site, job):
