@@ -42,6 +42,9 @@ _PATIENCE = 3.0
 Whoever runs a job, and could not renew its lease, has to be heard of before it is taken for dead.
 """
 
+_AT_A_TIME = 50
+"""Jobs that are decided on in one transaction: the first of many start while others are claimed."""
+
 _SAME_ERROR = 60.0
 """Seconds after which the same error is logged again."""
 
@@ -125,10 +128,11 @@ class Ticker:
     def _decide_on_functions(self, looked_for: list[PeriodicJob], moment: datetime) -> None:
         """Claim what is still to be claimed: another node may have been faster."""
         _, due = claims.candidates(looked_for)
-        if due:
-            found = claims.claim(due)
+        for begin in range(0, len(due), _AT_A_TIME):
+            some = due[begin : begin + _AT_A_TIME]
+            found = claims.claim(some)
             self._hand_over(found.claimed)
-            for job in due:
+            for job in some:
                 announce.decided(job, found)
         for job in looked_for:
             self._look_again(job, _next_start(job, moment) if job.enabled else None)
