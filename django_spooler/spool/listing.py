@@ -181,20 +181,29 @@ def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
         for state in ("ready", "scheduled")
         for place, directory in _directories(spool, state, None)
     ]
-    yield from _running(spool, None)  # last listed: a claim takes a file there
-    # Most ids are found among the few of their own seconds: the others are looked at only then.
     seconds = {str(int(moment) + offset) for moment in moments for offset in range(-_CLOSE, _CLOSE)}
-    for wanted in (True, False):
+
+    def by_distance(*, close: bool) -> list[tuple[float, str, str, Place, str]]:
         found = [
             (distance(name), name, directory, place, state)
             for names, directory, place, state in listed
             for name in names
-            if (name.rsplit("_", 2)[-2:][0] in seconds) == wanted
+            if (name.rsplit("_", 2)[-2:][0] in seconds) == close
         ]
         heapq.heapify(found)
-        while found:
-            _, name, directory, place, state = heapq.heappop(found)
-            yield TaskFile(state, os.path.join(directory, name), name, place)
+        return found
+
+    # Most ids are found among the few of their own seconds: the others are looked at only then.
+    nearest = by_distance(close=True)
+    yield from _running(spool, None)  # last listed: a claim takes a file there
+    yield from _popped(nearest)
+    yield from _popped(by_distance(close=False))
+
+
+def _popped(heap: list[tuple[float, str, str, Place, str]]) -> Iterator[TaskFile]:
+    while heap:
+        _, name, directory, place, state = heapq.heappop(heap)
+        yield TaskFile(state, os.path.join(directory, name), name, place)
 
 
 def ahead(spool: Spool, file: TaskFile, paused: Callable[[str], bool], most: int) -> int:
