@@ -18,6 +18,7 @@ import json
 import logging
 import math
 import os
+import re
 import time
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ from typing import Any
 from .directory import Spool
 from .files import make_directories, names_if_open, open_without_waiting, private
 from .process import cards
+from .unfinished import CARD_NAME, begins_with
 
 logger = logging.getLogger("django_spooler")
 
@@ -48,6 +50,9 @@ _VERSION = 1
 _SAVE_PAUSE = 1.0
 _SIZE_MAX = 16 << 20
 """Bytes of a file that are read; ours has some thousand for each task."""
+
+_FORM = re.compile(rf"\.?{CARD_NAME}")
+"""Of a file's name, with a dot while it is written."""
 
 _SLOT_SIZE = 1 + len(ENDS) + 1
 """Started, each of the ENDS, and the seconds the started have waited."""
@@ -247,6 +252,11 @@ def _point(at: float, slot: list[float] | None) -> Point:
     )
 
 
+def is_counts(path: str) -> bool:
+    """Tell whether a file is one of these. Raise OSError where that is not known."""
+    return bool(_FORM.fullmatch(os.path.basename(path))) and begins_with(path, b'{"v":')
+
+
 def _take_over(spool: Spool, path: str) -> Counted | None:
     """Make the file of a dead process ours and return what it has counted, None without any."""
     living = {card.name for card, alive in cards(spool) if alive}
@@ -254,6 +264,8 @@ def _take_over(spool: Spool, path: str) -> Counted | None:
         if name.removeprefix(".") not in living:
             left = spool.path("counts", name)
             with contextlib.suppress(OSError):
+                if not is_counts(left):
+                    continue
                 if name.startswith("."):
                     os.unlink(left)
                 else:

@@ -6,16 +6,16 @@ Directories of tasks are not looked at here but by who lists their tasks.
 import os
 from collections.abc import Iterator
 
-from ..exceptions import DamagedTask
+from .counts import is_counts
 from .directory import STATES, Spool
-from .files import is_directory, names_in, read_file
+from .files import is_directory, names_in
 from .process import is_card
-from .unfinished import is_unfinished
+from .unfinished import begins_with, is_unfinished
 
 
 def strays(spool: Spool) -> Iterator[str]:
     """Yield the path of each stray."""
-    for state, belongs in (("tmp", is_unfinished), ("processes", is_card), ("paused", _is_mark)):
+    for state, belongs in _BELONGS.items():
         for name in names_in(spool.path(state)):
             try:
                 if not belongs(path := spool.path(state, name)):
@@ -28,7 +28,8 @@ def strays(spool: Spool) -> Iterator[str]:
 
 
 def _is_mark(path: str) -> bool:
-    try:
-        return not read_file(path, 1)
-    except DamagedTask:
-        return False
+    return begins_with(path, b"") and not os.lstat(path).st_size
+
+
+_BELONGS = {"tmp": is_unfinished, "processes": is_card, "paused": _is_mark, "counts": is_counts}
+"""What tells whether a file is one of those that a directory is for."""

@@ -16,12 +16,14 @@ UNFINISHED_BELL = "bell-"
 UNFINISHED_CARD = "card-"
 WORDS = "words-"
 
-_CARD_NAME = r".+-[0-9a-f]{12}"
+CARD_NAME = r".+-[0-9a-f]{12}"
+"""The form of the names that cards have."""
+
 _BEGINNINGS = {
     re.compile(rf"{PREFIX}.+(_\d+){{5}}"): encode(MARK),
     re.compile(rf"{UNFINISHED_BELL}\d+"): BELL,
-    re.compile(UNFINISHED_CARD + _CARD_NAME): b'{"name": "',
-    re.compile(WORDS + _CARD_NAME): b"",
+    re.compile(UNFINISHED_CARD + CARD_NAME): b'{"name": "',
+    re.compile(WORDS + CARD_NAME): b"",
 }
 """The forms of names, and how each file begins."""
 
@@ -29,10 +31,15 @@ _BEGINNINGS = {
 def is_unfinished(path: str) -> bool:
     """Tell whether a file in ``tmp`` is one of ours. Raise OSError where that is not known."""
     name = os.path.basename(path)
-    for form, beginning in _BEGINNINGS.items():
-        if form.fullmatch(name):
-            try:
-                return beginning.startswith(read_file(path, len(beginning)))
-            except DamagedTask:
-                return False
-    return False
+    return any(
+        form.fullmatch(name) and begins_with(path, beginning)
+        for form, beginning in _BEGINNINGS.items()
+    )
+
+
+def begins_with(path: str, beginning: bytes) -> bool:
+    """Tell whether a file begins so, as far as it is written; what is no file does not."""
+    try:
+        return beginning.startswith(read_file(path, len(beginning)))
+    except DamagedTask:
+        return False

@@ -10,7 +10,7 @@ import pytest
 from django_spooler.spool import counts
 from django_spooler.spool.counts import MINUTE, QUARTER, Counts, counted, points
 from django_spooler.spool.directory import Spool
-from django_spooler.spool.process import RUNNER, HeldCard, new_card
+from django_spooler.spool.process import RUNNER, HeldCard, new_card, new_card_name
 
 TASK = "shop.tasks.send_invoice"
 
@@ -50,9 +50,9 @@ def test_what_several_processes_count_is_one_sum(spool):
 
 
 def test_next_process_goes_on_with_what_a_dead_one_has_counted(spool):
-    for number in range(5):
-        count(Counts(spool, f"process-{number}"), "succeeded")
-    assert files(spool) == ["process-4"]
+    for name in (names := [new_card_name() for _ in range(5)]):
+        count(Counts(spool, name), "succeeded")
+    assert files(spool) == [names[-1]]
     assert counted([spool]).tasks[TASK].ended == [5, 0, 0, 0]
 
 

@@ -8,6 +8,7 @@ import pytest
 from django_spooler import overview
 from django_spooler.housekeeping import tidy
 from django_spooler.recovery import Recovery
+from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import ASTRAY, Spool
 from django_spooler.spool.packet import BELL, MARK, encode
 from django_spooler.spool.process import SUPERVISOR, HeldCard, new_card
@@ -50,11 +51,15 @@ def put(spool: Spool, place: str, content: bytes = b"words") -> str:
         "processes/notes",
         "processes/web1-0123456789ab",
         "paused/notes",
+        "counts/notes",
+        "counts/.notes",
+        "counts/web1-0123456789ab",
         "notes",
     ],
 )
 def test_stray_file_is_listed_and_whole(spool, announced, place):
     put(spool, place)
+    Counts(spool, "web1-ba9876543210").close()
     tidy(spool, max_age=None, max_count=None)
     Recovery(spool).sweep()
     (entry,) = overview.entries(spool, "failed")
@@ -63,7 +68,7 @@ def test_stray_file_is_listed_and_whole(spool, announced, place):
     assert announced == [(os.path.basename(place), ASTRAY)]
 
 
-@pytest.mark.parametrize("place", ["tmp", "processes", "paused"])
+@pytest.mark.parametrize("place", ["tmp", "processes", "paused", "counts"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
 def test_stray_that_is_no_file_is_listed(spool, place, make):
     make(spool.path(place, "stray"))
