@@ -21,7 +21,7 @@ from .spool.files import modified, names_if_open, names_in
 from .spool.listing import TaskFile
 from .spool.names import TaskName
 from .spool.place import Place, parse_claimed_name
-from .spool.process import SERVER, SUPERVISOR, Card, cards
+from .spool.process import SERVER, SUPERVISOR, Card, cards, lives
 
 _RESTART = 5.0
 """Seconds uWSGI's master has to start a spooler again; it looks once a second."""
@@ -99,10 +99,14 @@ def reload(spools: list[Spool], *, timeout: float | None) -> int:
 
 
 def _is_running(spool: Spool, queue: str | None) -> bool:
+    """Tell whether a living process has claimed a task; what a dead one has left is put back."""
     return any(
-        (parsed := parse_claimed_name(claimed)) and queue in (None, parsed[0].queue)
+        any(
+            (parsed := parse_claimed_name(claimed)) and queue in (None, parsed[0].queue)
+            for claimed in names_if_open(spool.path("running", process))
+        )
+        and lives(spool, process)
         for process in names_in(spool.path("running"))
-        for claimed in names_if_open(spool.path("running", process))
     )
 
 

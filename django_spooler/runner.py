@@ -191,6 +191,7 @@ class Runner:
 
     def _wait(self) -> None:
         self._counts.save()
+        self._put_back_leftovers()  # an error of ours, or another's hand, may have put it there
         seconds = _TICK
         due = self._schedule.next_due()
         if due is not None:

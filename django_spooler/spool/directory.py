@@ -22,6 +22,7 @@ import contextlib
 import errno
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -58,6 +59,9 @@ ASTRAY = "it stood where no task belongs"
 
 _REWRITTEN = "an operator's change of it was interrupted"
 """The reason given for what stands in ``failed`` while it is written anew."""
+
+_LOOKED_AT = 500
+"""Entries of ``failed`` that are looked at in one round of housekeeping."""
 
 _ID = re.compile("[0-9A-Za-z]{1,64}")
 
@@ -338,16 +342,15 @@ class Spool:
         Raise SpoolUnavailable where the directory does not allow it.
         """
         with self._explained():
-            if self.failed_file(identifier) is None:
+            path = self.failed_file(identifier)
+            if path is None:
                 return False
             try:
                 entry = self._free_failed_id(identifier)
             except FileNotFoundError:
                 return False
-            if is_directory(entry):
-                shutil.rmtree(entry)
-            else:
-                os.unlink(entry)
+            _remove(entry + path.removeprefix(self.path("failed", identifier)))
+            _remove_failed_entry(entry)  # what else stands in it is listed from now on
         return True
 
     def discard_waiting(self, path: str) -> bool:
@@ -416,8 +419,12 @@ class Spool:
         return True
 
     def discard_unfinished(self, before: float) -> None:
-        """Remove entries of ``failed`` whose maker was killed before its move, made ``before``."""
-        for identifier in names_in(self.path("failed")):
+        """Remove entries of ``failed`` whose maker was killed before its move, made ``before``.
+
+        Of many only some are looked at, by chance: none is missed for good, and no number is slow.
+        """
+        names = names_in(self.path("failed"))
+        for identifier in random.sample(names, min(len(names), _LOOKED_AT)):
             entry = self.path("failed", identifier)
             with contextlib.suppress(OSError):
                 if self.failed_file(identifier) is None and os.lstat(entry).st_ctime < before:
@@ -436,11 +443,21 @@ class Spool:
         """Let the queue be worked on again; without a name, every queue."""
         with self._explained():
             for name in names_in(self.path("paused")) if queue is None else [queue]:
-                Path(self.path("paused", name)).unlink(missing_ok=True)
+                if is_directory(mark := self.path("paused", name)):
+                    self.set_stray_aside(mark)
+                else:
+                    Path(mark).unlink(missing_ok=True)
 
     def paused(self) -> set[str]:
         """Return the queues that are paused; ALL_QUEUES stands for every one."""
         return set(names_in(self.path("paused")))
+
+
+def _remove(path: str) -> None:
+    if is_directory(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _remove_failed_entry(entry: str) -> None:

@@ -171,6 +171,23 @@ def test_pause_that_times_out_says_what_still_runs(launch):
 # Stop
 
 
+def test_pause_waits_for_no_task_of_a_server_that_was_killed(launch):
+    server, _ = start_with_a_task_at_the_gate(launch)
+    server.kill_all()
+    server.site.manage("spooler", "pause", "--wait", "--timeout", "0.5")
+
+
+def test_pause_does_not_take_a_file_that_strayed_in_for_a_running_task(launch):
+    server = launch.server()
+    run_another(server)
+    (running,) = (server.spool / "django" / "running").iterdir()
+    (running / "100:default:stray").write_text("a file that nobody claimed")
+    server.site.manage("spooler", "pause", "--wait", "--timeout", str(DEADLINE))
+    server.site.manage("spooler", "resume")
+    (told,) = server.site.wait_for("task_failed")
+    assert "DamagedTask" in told["reason"]
+
+
 @both_setups
 def test_stop_lets_the_task_end_and_it_is_not_run_again(launch, setup):
     server, started = start_with_a_task_at_the_gate(launch, setup)

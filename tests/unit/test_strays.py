@@ -1,6 +1,7 @@
 """What is in our tree and none of ours: it is listed, and never deleted."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,40 @@ def test_what_is_ours_stays(spool):
         assert len(os.listdir(spool.path("tmp"))) == 1
     card.leave()
     assert not list(overview.entries(spool, "failed"))
+
+
+def test_directory_where_a_pause_mark_belongs_keeps_nobody_from_resuming(spool):
+    os.mkdir(spool.path("paused", "default"))
+    spool.resume()
+    assert not spool.paused()
+    (entry,) = overview.entries(spool, "failed")
+    assert entry.reason == ASTRAY
+
+
+def test_discard_deletes_what_is_listed_and_lists_what_stood_beside_it(spool):
+    for name in ("first", "second"):
+        put(spool, f"tmp/{name}", name.encode())
+    identifier = spool.set_aside(spool.path("tmp", "first"), "reason")
+    os.rename(spool.path("tmp", "second"), spool.path("failed", identifier, "second"))
+    listed = Path(spool.failed_file(identifier)).name
+    assert spool.discard(identifier)
+    (entry,) = overview.entries(spool, "failed")
+    assert {listed, Path(entry.file).name} == {"first", "second"}
+    assert spool.discard(entry.id)
+    assert not os.listdir(spool.path("failed"))
+
+
+def test_entries_that_a_killed_process_left_empty_go_and_many_failed_tasks_cost_no_more(spool):
+    def looks(number):
+        for index in range(number):
+            put(spool, f"tmp/{number}-{index}")
+            spool.set_aside(spool.path("tmp", f"{number}-{index}"), "reason")
+        os.mkdir(spool.path("failed", f"empty{number}"))
+        start = time.perf_counter()
+        spool.discard_unfinished(time.time() + 1)
+        return time.perf_counter() - start
+
+    few = looks(100)
+    assert "empty100" not in os.listdir(spool.path("failed"))
+    many = looks(4000)
+    assert many < 20 * few
