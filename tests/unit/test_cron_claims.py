@@ -1,6 +1,5 @@
 """Each slot is decided on once, and what becomes of it is what the job asks for."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -15,15 +14,7 @@ from django_spooler.models import CronJob, CronRun
 from . import crons_for_tests
 from .cron_tools import HOUR, expire, job_seen
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    crons_for_tests.ran.clear()
-    crons_for_tests.acts.clear()
-    yield
-    crons_for_tests.acts.clear()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("forget")]
 
 
 def outcomes(name: str) -> list[str]:

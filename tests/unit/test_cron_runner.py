@@ -1,6 +1,5 @@
 """One pass over the periodic jobs, as ``runcrons`` makes it."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,17 +12,9 @@ from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("forget")]
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    crons_for_tests.ran.clear()
-    crons_for_tests.acts.clear()
-    yield
-    crons_for_tests.acts.clear()
 
 
 def make_due(hours: int = 1) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Any
@@ -19,15 +18,7 @@ from django_spooler.models import CronJob, CronRun
 from . import crons_for_tests
 from .cron_tools import ADMINS, HOUR, MAILERS, job_seen
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    crons_for_tests.ran.clear()
-    crons_for_tests.acts.clear()
-    yield
-    crons_for_tests.acts.clear()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("forget")]
 
 
 def crons(*arguments: str) -> str:

@@ -1,30 +1,26 @@
 """``manage.py crons``: the periodic jobs from a shell."""
 
-import json
 from argparse import ArgumentParser
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from ...cron import operations, overview
-from ...exceptions import LeaseLost, SpoolerError
+from ...exceptions import LeaseLost
 from ...perform import in_words
-from ...spool.names import printable
-from ._arguments import as_json, base_options
+from ._verbs import CommandOfVerbs, base_options
 
 _SHOWN = 50
 """Runs that ``history`` prints for a reader who names no limit."""
 
 
-class Command(BaseCommand):
+class Command(CommandOfVerbs):
     """Shows and steers the periodic jobs of this site."""
 
     help = "Show, run, pause and resume the periodic jobs of this site."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the sub-commands."""
@@ -47,14 +43,6 @@ class Command(BaseCommand):
         parser.set_defaults(run=getattr(self, f"do_{name}"))
         parser.add_argument("--json", action="store_true", help="for programs")
         return parser
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Run the sub-command; an error of ours ends with its message and status 1."""
-        run: Callable[..., None] = options["run"]
-        try:
-            run(options)
-        except SpoolerError as error:
-            raise CommandError(str(error)) from error
 
     # Looking
 
@@ -131,13 +119,6 @@ class Command(BaseCommand):
         """Print what a program has no need of."""
         if not options["json"]:
             self._say(text)
-
-    def _say(self, text: str) -> None:
-        """Print what the code or the history tells; anyone may have written it."""
-        self.stdout.write(printable(text))
-
-    def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, default=as_json))
 
 
 def _run_in_words(run: overview.Run) -> str:

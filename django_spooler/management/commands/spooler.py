@@ -9,27 +9,25 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
-from ...exceptions import SpoolerError
 from ...reloading import work_and_reload
 from ...spool.directory import Spool
 from ...spool.listing import OTHER, STATES, TaskFile
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ...work import work
-from ._arguments import as_json, base_options
 from ._terminal import can_show_tables, show_table, shown_progress
+from ._verbs import CommandOfVerbs, base_options
 
 
-class Command(BaseCommand):
+class Command(CommandOfVerbs):
     """Shows and steers the spool directories of this site."""
 
     help = "Show, retry, discard and run the tasks in this site's spool directories."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the sub-commands."""
@@ -110,14 +108,6 @@ class Command(BaseCommand):
             parser.add_argument("--queue", help="only this one")
         for parser in (paused, reloaded):
             parser.add_argument("--timeout", type=float, help="seconds to wait at most")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Run the sub-command; an error of ours ends with its message and status 1."""
-        run: Callable[..., None] = options["run"]
-        try:
-            run(options)
-        except SpoolerError as error:
-            raise CommandError(str(error)) from error
 
     # Looking
 
@@ -356,13 +346,6 @@ class Command(BaseCommand):
         for spool in spools:
             spool.require_access()
         return spools
-
-    def _say(self, text: str) -> None:
-        """Print what files tell; anyone may have written them."""
-        self.stdout.write(printable(text))
-
-    def _print_json(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, default=as_json))
 
 
 _STATUS_COLUMNS = ("Directory", "Queues", *map(str.capitalize, STATES), "Oldest", "Processes")
