@@ -22,7 +22,17 @@ from ..instants import EPOCH
 from ..models import SCHEDULE_LENGTH, CronJob, CronRun
 from .clock import DatabaseNow, now
 from .jobs import Job, PeriodicJob
-from .lease import ALIVE, Outcome, database, jobs, node, obituary, patiently, runs
+from .lease import (
+    ALIVE,
+    Outcome,
+    database,
+    jobs,
+    node,
+    obituary,
+    patiently,
+    runs,
+    was_away_lately,
+)
 from .plan import FRESH, Fate, Known, fates
 from .schedule import between, latest
 
@@ -297,13 +307,18 @@ class Decision:
         return any(run.outcome in ALIVE for run in self._runs)
 
     def bury_the_dead(self) -> None:
-        """End runs whose lease is over, and let their slots be run again."""
+        """End runs whose lease is over, and let their slots be run again.
+
+        Not while the database has just come back: those who could not renew theirs come first.
+        """
         for run in self._runs:
             if run.outcome not in ALIVE or run.expires is None or run.expires > self._row.now:
                 continue
             if run.outcome == Outcome.CLAIMED:
                 self.take(run)  # it never began
                 continue
+            if was_away_lately():
+                return
             self._end(run, Outcome.DIED, obituary(run))
             self.died.append(run)
             if run.attempt < max(TRIES_AFTER_DEATH, self._job.max_attempts):

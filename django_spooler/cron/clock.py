@@ -1,5 +1,6 @@
 """The one clock that all nodes go by, the database's: what their own clocks say changes nothing."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,10 @@ from ..instants import InstantField, from_microseconds, to_microseconds
 
 _POSTGRESQL = "CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000 AS BIGINT)"
 _MYSQL = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+_UPTIMES = {
+    "postgresql": "SELECT EXTRACT(EPOCH FROM CLOCK_TIMESTAMP() - pg_postmaster_start_time())",
+    "mysql": "SHOW GLOBAL STATUS LIKE 'Uptime'",
+}
 
 
 class DatabaseNow(models.Func):
@@ -46,3 +51,13 @@ def now(database: str) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_POSTGRESQL if connection.vendor == 'postgresql' else _MYSQL}")
         return from_microseconds(cursor.fetchone()[0])
+
+
+def uptime(database: str) -> float:
+    """Return for how many seconds the server of a database has been up; SQLite has none."""
+    connection = connections[database]
+    if connection.vendor == "sqlite":
+        return math.inf
+    with connection.cursor() as cursor:
+        cursor.execute(_UPTIMES[connection.vendor])
+        return float(cursor.fetchone()[-1])

@@ -9,6 +9,7 @@ Nothing here needs a session of its own: a connection pooler in transaction mode
 """
 
 import logging
+import math
 import os
 import random
 import socket
@@ -22,7 +23,7 @@ from django.db.models import QuerySet
 
 from ..exceptions import LeaseLost
 from ..models import CronJob, CronRun
-from .clock import DatabaseNow
+from .clock import DatabaseNow, uptime
 
 T = TypeVar("T")
 
@@ -33,6 +34,12 @@ BUSY_TIMEOUT = 60.0
 
 _BUSY = ("locked", "deadlock", "lock wait timeout", "could not serialize", "record has changed")
 """What SQLite, PostgreSQL, MySQL and MariaDB say then."""
+
+PATIENCE = 3.0
+"""Seconds after the database was away in which no run is taken over: its owner has to find it first."""
+
+_outage = {"last": -math.inf}
+"""When this process last found the database away, by the monotonic clock."""
 
 ERROR_LENGTH = 20_000
 """Characters of a traceback that the history keeps, the last ones."""
@@ -83,12 +90,21 @@ def patiently(statement: Callable[[], T], alias: str | None = None) -> T:
                 raise
             if not any(words in str(error).lower() for words in _BUSY):
                 if is_fresh:
+                    _outage["last"] = time.monotonic()
                     raise
                 is_fresh = True
                 connection.close()
             elif time.monotonic() > until:
                 raise
         time.sleep(random.uniform(0.005, 0.05))
+
+
+def was_away_lately() -> bool:
+    """Tell whether the database was away until a moment ago, as far as this process can know.
+
+    Then leases may be over only because nobody could renew them.
+    """
+    return time.monotonic() - _outage["last"] < PATIENCE or uptime(database()) < PATIENCE
 
 
 def persistently(write: Callable[[], T], what: str, alias: str | None = None) -> T:

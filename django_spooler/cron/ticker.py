@@ -25,7 +25,7 @@ from . import announce, claims, class_claims, history, overview, periodic
 from .classes import ClassJob
 from .clock import DatabaseNow
 from .jobs import PeriodicJob
-from .lease import Outcome, database, node, runs
+from .lease import PATIENCE, Outcome, database, node, runs
 from .site_jobs import AnyJob, known_jobs
 
 logger = logging.getLogger("django_spooler")
@@ -35,12 +35,6 @@ TICK = 1.0
 
 _SHORTEST = 0.005
 """Seconds between two looks at least."""
-
-_PATIENCE = 3.0
-"""Seconds in which nothing is claimed after the database was away.
-
-Whoever runs a job, and could not renew its lease, has to be heard of before it is taken for dead.
-"""
 
 _AT_A_TIME = 50
 """Jobs that are decided on in one transaction: the first of many start while others are claimed."""
@@ -89,7 +83,7 @@ class Ticker:
         except (Error, SpoolerError) as error:
             self._complain(f"Periodic jobs wait: {error}")
             connections.close_all()
-            self._goes_on_at = time.monotonic() + _PATIENCE
+            self._goes_on_at = time.monotonic() + PATIENCE
             return TICK
 
     def _is_to_wait(self) -> bool:

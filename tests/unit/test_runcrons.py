@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils import timezone as django_timezone
 from django_cron import CronJobManager
 from django_cron.models import CronJobLog
 
-from django_spooler.cron import DatabaseLeaseLock, class_claims, lease, manager
+from django_spooler.cron import DatabaseLeaseLock, class_claims, clock, lease, manager
 from django_spooler.cron.classes import ClassJob
 from django_spooler.exceptions import LeaseLost
 from django_spooler.models import CronJob, CronRun
@@ -457,3 +458,25 @@ def test_log_may_be_in_another_database_than_the_history(settings: Any) -> None:
     assert not CronJobLog.objects.using("default").exists()
     assert not CronRun.objects.using("other").exists()
     assert outcomes("class-hourly") == ["success"]
+
+
+# Outages
+
+
+def test_no_run_is_taken_over_when_the_database_has_just_come_back(monkeypatch: Any) -> None:
+    def be_away() -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(lease, "_outage", {"last": -1e9})
+    class_claims.claim(ClassJob(classes_for_tests.Hourly))
+    expire("class-hourly")
+    with pytest.raises(OperationalError):
+        lease.patiently(be_away)
+    assert "lock found" in runcrons("Hourly")
+    monkeypatch.setattr(lease, "PATIENCE", 0)
+    assert RAN in runcrons("Hourly")
+    assert outcomes("class-hourly") == ["died", "success"]
+
+
+def test_uptime_of_the_database_is_known() -> None:
+    assert clock.uptime(lease.database()) > 3
