@@ -134,6 +134,7 @@ class _Strewer:
             tree + b"/failed",
             tree + b"/tmp",
             tree + b"/processes",
+            tree + b"/counts",
             tree,
         ]
         for place in self._places:
