@@ -25,8 +25,8 @@ from . import database
 from .backends import process_options
 from .conf import Options
 from .consumer import adopt
+from .embedded import uwsgi_module
 from .exceptions import SpoolerError
-from .executors.uwsgi import uwsgi_module
 from .identity import package_version, site_identity
 from .neighbours import Neighbours, import_uwsgidecorators
 from .orphans import signal_on_death_of_parent
@@ -307,17 +307,6 @@ def _spoolers_import(uwsgi: ModuleType) -> bool:
     return bool(uwsgi.opt.get("spooler-import") or uwsgi.opt.get("spooler-python-import"))
 
 
-def _obey_signals_during_the_start(uwsgi: ModuleType) -> None:
-    """Let SIGINT, and SIGTERM where it means a stop, end a master that is not yet in its loop.
-
-    Before it sets its own handlers there, uWSGI ignores SIGTERM, and SIGINT only sets a mark of
-    Python's that nobody reads: Ctrl-C in the first second was lost, and the server came up.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if "die-on-term" in uwsgi.opt:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def _install() -> None:
     uwsgi = uwsgi_module()
     if uwsgi is None:
@@ -325,8 +314,6 @@ def _install() -> None:
             "django_spooler.worker works only inside uWSGI (import = django_spooler.worker)."
             " Elsewhere run: python manage.py spooler work"
         )
-    if not uwsgi.worker_id() and not uwsgi.i_am_the_spooler():
-        _obey_signals_during_the_start(uwsgi)
     set_up_site(uwsgi)
     load_tasks()
     _warn_of_lazy_apps(uwsgi)

@@ -7,11 +7,12 @@ from functools import cache
 from types import ModuleType
 
 from ..conf import Options, default_directory
+from ..embedded import uwsgi_module
 from ..exceptions import NoSpooler
 from .base import Executor, Job
 from .file import FileExecutor
 from .remote import RemoteExecutor
-from .uwsgi import UwsgiExecutor, uwsgi_module
+from .uwsgi import UwsgiExecutor
 
 __all__ = ["Executor", "Job", "choose", "directories", "serve_from_here"]
 

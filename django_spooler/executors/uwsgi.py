@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import time
-from functools import cache
 from types import ModuleType
 
 from ..spool.directory import Spool
@@ -14,16 +13,6 @@ from .base import Executor, Job
 
 _MADE_MAX = 1000
 """Directories remembered as made; each minute that something is scheduled for has one."""
-
-
-@cache
-def uwsgi_module() -> ModuleType | None:
-    """Return the module uWSGI gives to the Python it embeds, None outside uWSGI."""
-    try:
-        import uwsgi
-    except ImportError:
-        return None
-    return uwsgi if hasattr(uwsgi, "masterpid") else None
 
 
 class UwsgiExecutor(Executor):
