@@ -277,10 +277,7 @@ def _note_error(
         results.save(result, terms.options)
         what = f"failed, next try in {outcome.delay:.1f} s: {in_words(error)}"
         log_try(logging.WARNING, what, result, message, error)
-        with contained():
-            task_retried.send_robust(
-                terms.sender, task_result=result, exception=error, delay=outcome.delay
-            )
+        announce_retry(result, outcome, terms)
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     results.save(result, terms.options)
@@ -292,6 +289,14 @@ def _note_error(
         error, message, partial(task_finished.send_robust, terms.sender, task_result=result)
     )
     return outcome
+
+
+def announce_retry(result: SpoolerResult, outcome: Again, terms: Terms) -> None:
+    """Tell the receivers that a try failed and will be repeated."""
+    with contained():
+        task_retried.send_robust(
+            terms.sender, task_result=result, exception=outcome.error, delay=outcome.delay
+        )
 
 
 def in_words(error: BaseException) -> str:

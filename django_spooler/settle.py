@@ -17,7 +17,16 @@ from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
 from .logs import contained, fields_of, log_try, told_once
 from .message import Attempt, Message, encode_attempt, shortened
-from .perform import Again, Failed, Outcome, Repeat, as_task_error, backoff, in_words
+from .perform import (
+    Again,
+    Failed,
+    Outcome,
+    Repeat,
+    announce_retry,
+    as_task_error,
+    backoff,
+    in_words,
+)
 from .redaction import redacted
 from .result import SpoolerResult
 from .signals import task_failed
@@ -183,9 +192,11 @@ def settle_killed(
         counts.end(call.message.task, outcome.ended)
     log_try(logging.ERROR, str(error), result, call.message)
     results.save(result, call.terms.options)
-    if isinstance(outcome, Failed):
-        with contained(), told_once():
-            task_finished.send_robust(call.terms.sender, task_result=result)
+    if isinstance(outcome, Again):
+        announce_retry(result, outcome, call.terms)
+        return
+    with contained(), told_once():
+        task_finished.send_robust(call.terms.sender, task_result=result)
     _announce_failure(call, result, outcome)
 
 

@@ -9,7 +9,7 @@ import pytest
 from django_spooler.compat import task_finished
 from django_spooler.consumer import Consumer
 from django_spooler.recovery import Recovery
-from django_spooler.signals import task_failed
+from django_spooler.signals import task_failed, task_retried
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place, claimed_name
@@ -54,7 +54,8 @@ def consume(spool, claimed):
 @pytest.fixture
 def heard():
     """Return what is announced, in its order."""
-    heard, names = [], {task_finished: "finished", task_failed: "failed"}
+    heard = []
+    names = {task_finished: "finished", task_failed: "failed", task_retried: "retried"}
 
     def note(signal, **kwargs):
         heard.append(names[signal])
@@ -77,6 +78,13 @@ def test_failure_of_a_task_that_killed_its_process_is_announced_behind_its_end(s
     claim(spool, noted=";a=2")
     Recovery(spool).recover("me", "signal 9")
     assert heard == ["finished", "failed"]
+
+
+def test_try_that_killed_its_process_and_will_be_repeated_is_announced(spool, heard):
+    tasks.add.enqueue(1)
+    claim(spool)
+    Recovery(spool).recover("me", "signal 9")
+    assert heard == ["retried"]
 
 
 def test_task_whose_queue_was_taken_out_of_the_settings_runs(settings, spool):
