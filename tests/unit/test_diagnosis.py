@@ -7,6 +7,7 @@ import pytest
 
 from django_spooler.diagnosis import machine, problems
 from django_spooler.diagnosis.machine import UwsgiProcess, file_system
+from django_spooler.identity import package_version
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import TaskName
 from django_spooler.spool.place import Place
@@ -169,7 +170,15 @@ def test_scheduled_task_that_nobody_makes_ready_is_stuck(served):
 @pytest.mark.parametrize(
     ("facts", "identifiers"),
     [
-        ({"threads": True, "ordered": False, "version": "", "uwsgi": "2.0.31"}, set()),
+        (
+            {
+                "threads": True,
+                "ordered": False,
+                "version": package_version(),
+                "uwsgi": "2.0.31",
+            },
+            set(),
+        ),
         ({"uwsgi": "2.0.21"}, {"versions"}),
         ({"uwsgi": "2.1.0-dev"}, set()),
         ({"uwsgi": ["evil"]}, set()),
