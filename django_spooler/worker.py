@@ -117,7 +117,10 @@ class Worker:
         """Clean the directory before uWSGI's loop reads it: it deletes what is damaged."""
         self._spool = Spool(self._own_directory(), announce_set_aside)
         self._scanned = ScannedDirectory(
-            self._spool, self._neighbours.verdict, partial(adopt, self._spool)
+            self._spool,
+            self._neighbours.verdict,
+            partial(adopt, self._spool),
+            ordered=_is_ordered(self._uwsgi),
         )
         self._look_around()
 
@@ -298,9 +301,13 @@ def _facts(uwsgi: ModuleType) -> dict[str, Any]:
         "site": site_identity(),
         "uwsgi": os.fsdecode(uwsgi.version),
         "threads": "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt,
-        "ordered": "spooler-ordered" in uwsgi.opt,
+        "ordered": _is_ordered(uwsgi),
         "spoolers_import": not uwsgi.opt.get("lazy-apps") or _spoolers_import(uwsgi),
     }
+
+
+def _is_ordered(uwsgi: ModuleType) -> bool:
+    return "spooler-ordered" in uwsgi.opt
 
 
 def _spoolers_import(uwsgi: ModuleType) -> bool:

@@ -129,14 +129,18 @@ class ScannedDirectory:
         spool: Spool,
         judge: Callable[[Mapping[bytes, bytes]], Verdict],
         adopt: Callable[[str], None],
+        *,
+        ordered: bool,
     ) -> None:
         """``judge`` says what becomes of a foreign packet; ``adopt`` takes in one of ours.
 
-        ``adopt`` moves the file and may raise DamagedTask or StillWritten.
+        ``adopt`` moves the file and may raise DamagedTask or StillWritten. ``ordered`` tells whether
+        uWSGI's loop descends into directories of priorities.
         """
         self._spool = spool
         self._judge = judge
         self._adopt = adopt
+        self._ordered = ordered
         self._seen: dict[str, tuple[int, int, int]] = {}
         self._others: dict[str, float] = {}
         self._untried: set[str] = set()
@@ -189,7 +193,8 @@ class ScannedDirectory:
             verdict = self._verdict(path)
             if verdict is None:
                 self._others[path] = due
-                if due <= time.time():
+                is_reached = self._ordered or os.path.dirname(path) == self._spool.directory
+                if is_reached and due <= time.time():
                     self._untried.add(path)
                 return True
             self._set_aside(path, verdict)

@@ -85,6 +85,14 @@ def test_their_forever_task_does_not_spin_as_others_come_in(server, name):
     assert times <= 3 * 10 + 2 * (time.monotonic() - began)
 
 
+def test_their_forever_task_does_not_spin_as_one_comes_in_that_uwsgi_never_reaches(server, name):
+    server.call("shop.foreign.send", "again")
+    before, began = len(server.site.wait_for("foreign", value="again")), time.monotonic()
+    server.call("shop.foreign.send", name, priority=8)  # without spooler-ordered
+    times = len(server.site.wait_for("foreign", before + 3, value="again")) - before
+    assert times <= 3 + 2 * (time.monotonic() - began)
+
+
 def test_their_task_runs_while_one_of_ours_keeps_the_runner_busy(server, name):
     gate = server.site.close_gate(name)
     server.call("mysite.calls.enqueue", "shop.tasks.gated", [gate], {})

@@ -36,7 +36,9 @@ def test_file_is_not_run_and_kept(tmp_path, monkeypatch, file, way):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.read_bytes())
     os.utime(path, (0, 0))  # an empty one is given time
-    ScannedDirectory(spool, lambda variables: "foreign", partial(adopt, spool)).sweep()
+    ScannedDirectory(
+        spool, lambda variables: "foreign", partial(adopt, spool), ordered=True
+    ).sweep()
     run_all(spool)
     (entry,) = overview.entries(spool, "failed")
     assert entry.reason

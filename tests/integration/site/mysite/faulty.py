@@ -372,7 +372,7 @@ def clean_scanned_directory(world: World) -> Act:
     for name, content in (("whole", whole), ("half", world.half)):
         Path(world.spool.directory, f"uwsgi_spoolfile_on_{name}").write_bytes(content)
     scanned = ScannedDirectory(
-        world.spool, lambda variables: None, lambda path: adopt(world.spool, path)
+        world.spool, lambda variables: None, lambda path: adopt(world.spool, path), ordered=True
     )
 
     return scanned.sweep
