@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
 from .exceptions import EnqueueError, UnknownTask
-from .logs import fields_of
+from .logs import contained, fields_of
 from .message import Message
 from .result import SpoolerResult, as_datetime
 from .tasks import find_task
@@ -112,9 +112,10 @@ def save(result: SpoolerResult, options: Options) -> None:
         try:
             _update(result, options)
         except Exception:
-            logger.exception(
-                "The result of task id=%s could not be kept", result.id, extra=fields_of(result)
-            )
+            with contained():
+                logger.exception(
+                    "The result of task id=%s could not be kept", result.id, extra=fields_of(result)
+                )
 
 
 def note_terms(message: Message, options: Options) -> None:

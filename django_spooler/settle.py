@@ -60,9 +60,13 @@ def settle(
         except OSError:
             fields = fields_of(result, call.message)
             if is_gone(claimed.path):
-                logger.warning("%s was taken away while its task ran", claimed.path, extra=fields)
+                with contained():
+                    logger.warning(
+                        "%s was taken away while its task ran", claimed.path, extra=fields
+                    )
                 break
-            logger.exception("%s is done but cannot be moved yet", claimed.path, extra=fields)
+            with contained():
+                logger.exception("%s is done but cannot be moved yet", claimed.path, extra=fields)
             time.sleep(_SETTLE_PAUSE)
     _announce_failure(call, result, outcome)
 
@@ -136,12 +140,13 @@ def announce_cut(claimed: Claimed, stack: str) -> None:
         message, _ = read(claimed.path, signed=False)
     except (UnreadableTask, OSError):
         message = None
-    logger.warning(
-        "%s was cut by a stop or reload, and runs again\n%s",
-        claimed.task_name,
-        stack,
-        extra=_fields_of(claimed, message),
-    )
+    with contained():
+        logger.warning(
+            "%s was cut by a stop or reload, and runs again\n%s",
+            claimed.task_name,
+            stack,
+            extra=_fields_of(claimed, message),
+        )
 
 
 def _fields_of(claimed: Claimed, message: Message | None) -> dict[str, Any]:
@@ -232,4 +237,5 @@ def _note_attempt(path: str, attempt: Attempt, call: Call, result: SpoolerResult
             file.write(b"\n" + encode_attempt(attempt))
     except OSError:
         fields = fields_of(result, call.message)
-        logger.exception("The attempt could not be noted in %s", path, extra=fields)
+        with contained():
+            logger.exception("The attempt could not be noted in %s", path, extra=fields)
