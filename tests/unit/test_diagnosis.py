@@ -190,6 +190,7 @@ def test_scheduled_task_that_nobody_makes_ready_is_stuck(served):
 def test_set_up_of_the_server_is_told_by_its_card(served, facts, identifiers):
     at_work = HeldCard(served, new_card(SUPERVISOR, "uwsgi", "1"))
     spooler = HeldCard(served, new_card(SPOOLER, "uwsgi", "1", facts=facts))
-    assert found().keys() == identifiers
+    told = found().keys()
     for card in (spooler, at_work):
         card.leave()
+    assert told == identifiers
