@@ -44,7 +44,9 @@ def reopen_output() -> None:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(getattr(sys, name), "closed", False):
             with contextlib.suppress(OSError):  # the descriptor is closed too
-                setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False))
+                setattr(
+                    sys, name, open(descriptor, "w", 1, errors="backslashreplace", closefd=False)
+                )
 
 
 def _stands_in(directory: str) -> bool:
