@@ -16,6 +16,7 @@ import time
 from types import FrameType
 
 from . import context, database
+from .children import TO_LEAVE
 from .consumer import Consumer
 from .orphans import signal_on_death_of_parent
 from .outbox import publish_forgotten
@@ -52,9 +53,6 @@ _PATIENCE_LOOKS = 200
 
 _TROUBLE_PAUSE = 1.0
 """Seconds after an error of the spool directory."""
-
-TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-"""What tells a runner to leave after its task."""
 
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 

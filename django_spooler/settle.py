@@ -3,6 +3,7 @@
 An outcome is settled by one move. What follows it (signals, logs) cannot undo it.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -12,6 +13,7 @@ from typing import Any
 from . import results
 from .backends import signatures_required
 from .calls import Call, find_call
+from .children import survives
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
@@ -42,6 +44,9 @@ _SETTLE_PAUSE = 1.0
 """Seconds between two tries to move a file that the disk does not let go."""
 
 _TROUBLE_ATTEMPTS = 3
+
+_SMALL = 1 << 20
+"""Bytes of a file that can do no harm to who reads it."""
 
 
 def settle(
@@ -136,10 +141,10 @@ def announce_set_aside(
 
 def announce_cut(claimed: Claimed, stack: str) -> None:
     """Log that a task was cut by the end of its server; it is put back."""
-    try:
-        message, _ = read(claimed.path, signed=False)
-    except (UnreadableTask, OSError):
-        message = None
+    message = None
+    if _is_safe_to_read(claimed.path):
+        with contextlib.suppress(UnreadableTask, OSError):
+            message, _ = read(claimed.path, signed=False)
     with contained():
         logger.warning(
             "%s was cut by a stop or reload, and runs again\n%s",
@@ -167,10 +172,13 @@ def settle_killed(
     """Count an attempt for a task whose process died, and try it again later or set it aside.
 
     ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
-    be read is left to the next claim. Raise OSError, with the file still in its place, where it
+    be read is left to the next claim, but not for ever one that would kill this process too. Raise OSError, with the file still in its place, where it
     cannot be moved.
     """
     used_up = claimed.task_name.attempts
+    if not _is_safe_to_read(claimed.path):
+        settle_trouble(spool, claimed, TaskKilled(f"killed the process ({death})"))
+        return
     try:
         call = find_call(*read(claimed.path, signed=signatures_required()))
     except UnreadableTask:
@@ -203,6 +211,19 @@ def settle_killed(
     with contained(), told_once():
         task_finished.send_robust(call.terms.sender, task_result=result)
     _announce_failure(call, result, outcome)
+
+
+def _is_safe_to_read(path: str) -> bool:
+    """Tell whether this process lives through reading a file whose runner has died.
+
+    Some megabytes of JSON can take gigabytes of memory. Raise OSError where it is gone.
+    """
+
+    def read_it() -> None:
+        with contextlib.suppress(UnreadableTask, OSError):
+            read(path, signed=False)
+
+    return os.lstat(path).st_size <= _SMALL or survives(read_it)
 
 
 def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:

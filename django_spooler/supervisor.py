@@ -17,12 +17,13 @@ import time
 from dataclasses import dataclass
 
 from . import database
+from .children import fork
 from .conf import Options
 from .duty import QUEUE, Duty, duty_of
 from .exceptions import SpoolerError
 from .housekeeping import tidy
 from .recovery import Recovery
-from .runner import TO_LEAVE, Runner
+from .runner import Runner
 from .spool.directory import Spool
 from .spool.files import names_in
 from .spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
@@ -200,7 +201,7 @@ class Supervisor:
         name = new_card_name()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = _fork()
+        pid = fork()
         if pid == 0:
             self._be(role, name)
         self._children.append(_Child(pid, name, role, _descriptor_of(pid)))
@@ -284,23 +285,6 @@ def _death(child: _Child, status: int | None, words: LastWords) -> str | None:
     if code is not None and code < 0:
         return f"signal {-code}"
     return words.cause or (UNSEEN if code is None else f"exit code {code}")
-
-
-def _fork() -> int:
-    """Fork a child that a signal to leave simply ends, until it says otherwise.
-
-    uWSGI's own handler, which it would inherit, runs all of uWSGI's exit inside of whatever the
-    signal broke into: a Ctrl-C in the first moment could make it hang for ever, as nobody's child.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_LEAVE)
-    try:
-        pid = os.fork()
-        if pid == 0:
-            for signum in TO_LEAVE:
-                signal.signal(signum, signal.SIG_DFL)
-        return pid
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(pid: int, signum: int) -> None:

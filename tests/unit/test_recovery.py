@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -168,3 +169,25 @@ def test_card_of_a_process_that_died_as_it_wrote_it_is_removed(spool):
         os.utime(unfinished, (time.time() - age, time.time() - age))
         Recovery(spool).sweep()
         assert unfinished.exists() == is_left
+
+
+@pytest.fixture
+def little_memory():
+    """Leave this process some 300 MB more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + (300 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_file_that_no_process_can_read_ends_in_failed_and_kills_no_supervisor(spool, little_memory):
+    """A list of empty lists takes twenty times as much memory as it is long."""
+    spool.publish(encode({}, b'{"v":1,"args":[' + b"[]," * 8_000_000 + b"[]]}\n"), PLACE)
+    for number in range(3):
+        claim_and_die(spool, number, last_words=FAULT)
+        Recovery(spool).sweep()
+    assert not waiting(spool)
+    (failed,) = spool.failed()
+    assert "killed the process (signal 11)" in failed[2].reason
