@@ -19,7 +19,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from functools import cache
-from traceback import format_exc, format_exception
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
 from django.utils import timezone
@@ -156,17 +157,27 @@ def log_try(
         logger.handle(record)
 
 
-@contextlib.contextmanager
-def contained() -> Iterator[None]:
+class contained:  # noqa: N801  used like contextlib.suppress
     """Let no error of the site's receivers, log handlers and filters out of the block.
 
-    What a task came to stands, whatever becomes of the news of it.
+    What a task came to stands, whatever becomes of the news of it. A class, like
+    ``contextlib.suppress``, since each task enters it twice.
     """
-    try:
-        yield
-    except Exception:
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
         with contextlib.suppress(OSError):  # not by logging, which may be what fails
-            os.write(2, format_exc().encode(errors="backslashreplace"))
+            os.write(2, "".join(format_exception(error)).encode(errors="backslashreplace"))
+        return True
 
 
 def announce_failure(
