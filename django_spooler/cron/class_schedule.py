@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import Any
 
 from ..instants import EPOCH
-from .schedule import UTC, Interval
+from .schedule import Interval, instant_of
 
 RETRY = timedelta(minutes=1)
-"""After which a failed run is due again at the latest, where ``retry_after_failure_mins`` is not set."""
+"""After which a failed run is due again at the latest, where ``retry_after_failure_mins`` is not set, or 0, which is the same to django-cron."""
 
 _LONGEST = 366 * 8
 """Days in which each day of a month has been each day of the week, but for the 29th of February."""
@@ -54,7 +54,7 @@ class ClassSchedule:
     def retry_after(self) -> timedelta:
         """Return how long after its start a failed run is due again."""
         minutes = self.schedule.retry_after_failure_mins
-        if minutes is not None:
+        if minutes:
             return timedelta(minutes=minutes)
         return RETRY if self.every is None else min(self.every, RETRY)
 
@@ -142,7 +142,7 @@ class ClassSchedule:
         )
 
     def _slot(self, day: date, at: time) -> datetime:
-        return datetime.combine(day, at, self.zone).astimezone(UTC)
+        return instant_of(datetime.combine(day, at), self.zone)
 
     def _intervals(self, moment: datetime, last: Last | None) -> Iterator[datetime]:
         if self.every is None:

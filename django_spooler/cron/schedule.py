@@ -92,9 +92,9 @@ class Crontab:
             first, second = self._instant(time, 0), self._instant(time, 1)
             while later and later[0] < first:
                 yield later.popleft()
-            if not self._exists(time):
+            if not _exists(time, self.zone):
                 if self._is_fixed:
-                    yield self._after_gap(time)
+                    yield instant_of(time, self.zone)
                 continue
             yield first
             if second != first and not self._is_fixed:
@@ -108,14 +108,19 @@ class Crontab:
     def _instant(self, wall: datetime, fold: int) -> datetime:
         return wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC)
 
-    def _exists(self, wall: datetime) -> bool:
-        return self._instant(wall, 0).astimezone(self.zone).replace(tzinfo=None, fold=0) == wall
 
-    def _after_gap(self, wall: datetime) -> datetime:
+def instant_of(wall: datetime, zone: tzinfo) -> datetime:
+    """Return when clocks on the wall show a naive time: first, or right after the gap it is in."""
+    if not _exists(wall, zone):
         wall = wall.replace(second=0)
-        while not self._exists(wall):
-            wall += _MINUTE
-        return self._instant(wall, 0)
+    while not _exists(wall, zone):
+        wall += _MINUTE
+    return wall.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _exists(wall: datetime, zone: tzinfo) -> bool:
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0) == wall
 
 
 def crontab(expression: str, zone: str | tzinfo) -> Crontab:

@@ -38,7 +38,7 @@ def due_after(found: ClassSchedule, minutes_after: float, *, failed: bool = Fals
         ({"run_every_mins": 5}, True, 1),
         ({"run_every_mins": 0.25}, True, 0.25),
         ({"run_every_mins": 5, "retry_after_failure_mins": 10}, True, 10),
-        ({"run_every_mins": 5, "retry_after_failure_mins": 0}, True, 0),
+        ({"run_every_mins": 5, "retry_after_failure_mins": 0}, True, 1),
         ({"run_every_mins": 5, "run_tolerance_seconds": 30}, True, 0.5),
         ({"run_every_mins": 0}, False, 0),
     ],
@@ -77,8 +77,9 @@ def test_time_that_does_not_exist_comes_right_after_the_gap() -> None:
     found = schedule(run_at_times=["2:30"])
     gap = datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc)  # from 2:00 to 3:00
     assert found.times_come(gap - minutes(1)) == {}
-    (slot,) = found.times_come(gap)
-    assert found.text_of(slot) == "2:30"
+    assert list(found.times_come(gap)) == list(found.times_come(gap + minutes(45))) == [gap]
+    assert next(found.upcoming(gap - minutes(60), None)) == gap
+    assert found.text_of(gap) == "2:30"
 
 
 def test_time_that_comes_twice_is_one_slot() -> None:
