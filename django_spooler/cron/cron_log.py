@@ -20,6 +20,9 @@ from .lease import patiently, storable
 if TYPE_CHECKING:
     Logs = QuerySet[Any]
 
+IN_PROGRESS = "Job in progress\n"
+"""The message of a row whose run goes on, as django-cron writes it."""
+
 
 def alias() -> str:
     """Return the alias of the log's database, as the routers say."""
@@ -66,7 +69,7 @@ def begin(job: ClassJob, run: CronRun, row: Any) -> None:
     row.code = job.name
     row.start_time = row.end_time = _kept(run.start)
     row.ran_at_time = job.schedule.text_of(run.slot)
-    row.is_success, row.message = False, "Job in progress\n"
+    row.is_success, row.message = False, IN_PROGRESS
     row.save(using=alias(), force_insert=True)
 
 
