@@ -113,9 +113,8 @@ class CronJobAdmin(SpoolerAdmin):
     ) -> HttpResponse:
         """Show one job with its times and last runs; of one the code has no more, only the runs."""
         self.require(request)
-        name = unquote(object_id)
         try:
-            overview.require_known(name)
+            name = overview.name_in_history(unquote(object_id))
         except UnknownCronJob as error:
             raise Http404(str(error)) from error
         found = [state for state in overview.job_states() if state.job == name]

@@ -79,10 +79,9 @@ def history(job: str | None = None, limit: int | None = None) -> Iterator[Run]:
     yield from map(Run.of, found.order_by("-id")[:limit])
 
 
-def require_known(name: str) -> None:
-    """Raise UnknownCronJob for a name that neither the code nor the history has."""
-    if not runs().filter(job=name).exists():
-        require(name)
+def name_in_history(name: str) -> str:
+    """Return a job's name, also of one that only the history has. Raise UnknownCronJob."""
+    return name if runs().filter(job=name).exists() else require(name).name
 
 
 def require(name: str) -> AnyJob:

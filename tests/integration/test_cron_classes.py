@@ -226,7 +226,7 @@ def test_database_that_is_away_is_an_error_that_says_so(site_with, job, tmp_path
     assert command.returncode == 1
     assert f"[\N{HEAVY BALLOT X}] {job}" in said
     assert "was not started: unable to open database file" in said
-    assert "The database does not tell what is due: unable to open database file" in said
+    assert "The database does not answer as it should: unable to open database file" in said
     assert "Traceback" not in said
     assert not site.events("began")
 

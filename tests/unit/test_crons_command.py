@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
-from django_spooler.cron import claims, runner
+from django_spooler.cron import claims, overview, runner
 from django_spooler.cron.jobs import all_jobs
 from django_spooler.diagnosis import crons as diagnosis
 from django_spooler.models import CronJob, CronRun
@@ -130,6 +131,28 @@ def test_history_is_readable_and_bounded() -> None:
 def test_unknown_job_is_refused_with_what_may_be_meant(verb: str) -> None:
     with pytest.raises(CommandError, match="Did you mean hourly"):
         crons(verb, "hourli")
+
+
+def test_database_that_is_away_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def be_away() -> None:
+        raise OperationalError("connection refused\n  Is the server running?")
+
+    monkeypatch.setattr(overview, "jobs", be_away)
+    with pytest.raises(CommandError, match=r"does not answer .*: connection refused Is the server"):
+        crons("list")
+
+
+@pytest.mark.parametrize("command", [["crons", "list"], ["crons", "history"], ["runcrons"]])
+def test_tables_that_are_missing_are_told_with_the_remedy(command: list[str]) -> None:
+    out = io.StringIO()
+    call_command("migrate", "django_spooler", "zero", verbosity=0)
+    try:
+        call_command(*command, stdout=out, stderr=out)
+    except CommandError as error:
+        out.write(str(error))
+    finally:
+        call_command("migrate", "django_spooler", verbosity=0)
+    assert "Run manage.py migrate" in out.getvalue()
 
 
 def test_check_finds_a_slot_that_no_node_starts_and_mails_once(settings: Any) -> None:

@@ -303,6 +303,30 @@ def test_failures_in_a_row_are_mailed_by_django_crons_own_job(settings: Any) -> 
         assert len([m for m in mail.outbox if "failed 2 times in a row" in m.subject]) == sent
 
 
+def test_run_that_goes_on_is_no_failure_in_a_row(settings: Any) -> None:
+    def look() -> None:
+        runcrons("django_cron.cron.FailedRunsNotificationCronJob", force=True)
+
+    settings.ADMINS, settings.MAILERS = [("Ada", "ada@example.org")], MAILERS
+    settings.CRON_CLASSES = [f"{CLASSES}.Watched"]
+    for act in (fail, look):
+        classes_for_tests.acts["class-watched"] = act
+        runcrons("Watched", force=True)
+    assert not [m for m in mail.outbox if "in a row" in m.subject]
+
+
+def test_class_may_be_named_by_its_path(settings: Any) -> None:
+    path = f"{CLASSES}.Hourly"
+    settings.CRON_CLASSES = [path]
+    runcrons("Hourly")
+    out = io.StringIO()
+    call_command("crons", "history", path, stdout=out)
+    call_command("crons", "pause", path, stdout=out)
+    shown, paused = out.getvalue().splitlines()
+    assert shown.startswith("class-hourly  success")
+    assert paused == "class-hourly is paused"
+
+
 # Leases
 
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import Error
 from django.utils import timezone
 
 from ...cron import operations, overview
 from ...exceptions import LeaseLost
 from ...perform import in_words
+from ._database import database_problem
 from ._verbs import CommandOfVerbs, base_options
 
 _SHOWN = 50
@@ -37,6 +39,13 @@ class Command(CommandOfVerbs):
             ("resume", "let a job run again from its next slot on"),
         ):
             self._add(commands, name, text).add_argument("job", metavar="JOB", help="its name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the sub-command; a database that is away or not migrated ends it with one sentence."""
+        try:
+            super().handle(*args, **options)
+        except Error as error:
+            raise CommandError(database_problem(error)) from error
 
     def _add(self, commands: Any, name: str, text: str) -> ArgumentParser:
         parser: ArgumentParser = commands.add_parser(name, help=text, parents=[base_options()])
@@ -66,7 +75,7 @@ class Command(CommandOfVerbs):
         if limit is not None and limit < 1:
             raise CommandError("--limit must be 1 or more.")
         if name is not None:
-            overview.require_known(name)
+            name = overview.name_in_history(name)
         if options["json"]:
             self._print_json([asdict(run) for run in overview.history(name, limit)])
             return
@@ -113,7 +122,7 @@ class Command(CommandOfVerbs):
     def _tell_change(self, options: dict[str, Any], words: str) -> None:
         if options["json"]:
             self._print_json(asdict(overview.job_state(options["job"])))
-        self._tell(options, f"{options['job']} {words}")
+        self._tell(options, f"{overview.require(options['job']).name} {words}")
 
     def _tell(self, options: dict[str, Any], text: str) -> None:
         """Print what a program has no need of."""

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from ...cron import cron_log, history, manager, runner
 from ...cron.jobs import PeriodicJob, find_job
+from ._database import database_problem
 
 
 class Command(BaseCommand):
@@ -64,7 +65,7 @@ class Command(BaseCommand):
                 cron_log.clear_old()
         except Error as error:
             self._failed = True
-            self.stderr.write(f"The database does not tell what is due: {error}")
+            self.stderr.write(database_problem(error))
         close_old_connections()
 
     def _run_named(self, name: str, how: dict[str, bool]) -> None:

@@ -1,0 +1,27 @@
+"""What a command says of a database that does not do what it was asked."""
+
+from django.db import Error, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from ...cron.lease import database
+
+
+def database_problem(error: Error) -> str:
+    """Return what is wrong, and the remedy: tables that are missing, or a database that is away."""
+    if _is_to_be_migrated():
+        return (
+            f"The database lacks tables or columns. Run manage.py migrate. It said: {_line(error)}"
+        )
+    return f"The database does not answer as it should: {_line(error)}"
+
+
+def _is_to_be_migrated() -> bool:
+    try:
+        executor = MigrationExecutor(connections[database()])
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except Error:  # then it is away
+        return False
+
+
+def _line(error: Error) -> str:
+    return " ".join(str(error).split())
