@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import logging
 import os
 import signal
 import threading
@@ -12,15 +13,25 @@ from typing import IO, Any, NamedTuple
 
 from .exceptions import TaskTimeout
 
+logger = logging.getLogger("django_spooler")
+
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None, name: str) -> Iterator[None]:
     """Raise TaskTimeout in the block once ``seconds`` are over.
 
     It is raised by SIGALRM, so only in a main thread and between two bytecodes; elsewhere the block
-    is not bound. See ``kill_after`` for what C code holds up.
+    is not bound, and the log says so. See ``kill_after`` for what C code holds up.
     """
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if seconds is None:
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        logger.warning(
+            "The timeout of %s, %g s, is not kept: it runs in a thread beside the main one",
+            name,
+            seconds,
+        )
         yield
         return
 

@@ -139,7 +139,8 @@ def cron_job(
     - ``overlap``: what becomes of a slot that comes due while the job runs: ``"skip"``, ``"allow"``
       or ``"queue"``.
     - ``catch_up``: which of the slots that nobody ran are made up for: ``"latest"``, ``"all"`` of
-      the last ``catch_up_max_age`` seconds (one day), or ``"none"``.
+      the last ``catch_up_max_age`` seconds (one day), or ``"none"``. A single slot that is late
+      is made up for in any case, until the next one comes.
     - ``lease``: seconds without a sign of life after which the run is taken over, by default
       ``OPTIONS["CRON_LEASE"]``.
     - ``timeout``: seconds after which TaskTimeout is raised in the function.

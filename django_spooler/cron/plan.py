@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 FRESH = timedelta(seconds=60)
-"""How late a slot may start that is not to be caught up with: crontab looks once a minute."""
+"""How late a slot may start after a down time that is not caught up with: crontab looks once a minute."""
 
 
 class Fate(enum.Enum):
@@ -37,10 +37,12 @@ def fates(
 ) -> list[Fate]:
     """Return the fate of each slot that has come due since the last decision, in their order.
 
-    The last of them is due now. An earlier one is for ``catch_up``, unless it came due while the job
-    ran: that is for ``overlap``. Of a job whose runs do not overlap at most one slot is to run.
+    The last of them is due now, however late. An earlier one tells of a down time and is for
+    ``catch_up``, unless it came due while the job ran: that is for ``overlap``. Of a job whose runs do
+    not overlap at most one slot is to run.
     """
-    decided = [_fate(slot, due[-1], known, overlap, catch_up, max_age) for slot in due]
+    was_down = len(due) > 1
+    decided = [_fate(slot, due[-1], known, overlap, catch_up, max_age, was_down) for slot in due]
     if overlap == "allow":
         return [Fate.RUN if fate is Fate.QUEUE else fate for fate in decided]
     if known.is_busy or known.has_queue:
@@ -58,10 +60,11 @@ def _fate(
     overlap: str,
     catch_up: str,
     max_age: timedelta,
+    was_down: bool,
 ) -> Fate:
     if overlap != "allow" and _came_while_busy(slot, known):
         return Fate.SKIP if overlap == "skip" else Fate.QUEUE
-    if slot == current and (catch_up != "none" or known.now - slot <= FRESH):
+    if slot == current and (catch_up != "none" or not was_down or known.now - slot <= FRESH):
         return Fate.RUN
     return Fate.QUEUE if catch_up == "all" and known.now - slot <= max_age else Fate.MISS
 

@@ -30,6 +30,8 @@ QUEUED = replace(FREE, has_queue=True)
         (FREE, "skip", "latest", [3, 4, 5], "miss miss run"),
         (FREE, "skip", "none", [3, 4, 5], "miss miss run"),
         (FREE, "skip", "none", [3, 4], "miss miss"),
+        # One slot that is late is no down time.
+        (FREE, "skip", "none", [3], "run"),
         (FREE, "skip", "all", [3, 4, 5], "run queue queue"),
         (FREE, "queue", "all", [3, 4, 5], "run queue queue"),
         (FREE, "allow", "all", [3, 4, 5], "run run run"),

@@ -1,12 +1,15 @@
 """One pass over the periodic jobs, as ``runcrons`` makes it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from django.db import connections
 
-from django_spooler.cron import overview, runner
-from django_spooler.cron.jobs import all_jobs
+from django_spooler.cron import claims, overview, runner
+from django_spooler.cron.jobs import PeriodicJob, all_jobs, find_job
 from django_spooler.cron.runner import Report
 from django_spooler.models import CronJob, CronRun
 
@@ -69,6 +72,23 @@ def test_dry_run_tells_what_is_due_and_takes_no_slot() -> None:
     assert not CronRun.objects.exists()
     (report,) = reports_of("hourly")
     assert report.run is not None
+
+
+def test_timeout_that_cannot_be_kept_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    job = find_job("hourly")
+    assert job is not None
+    claims.introduce([job])
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(_run_in_thread, replace(job, timeout=60)).result()
+    assert report.error is None
+    assert "The timeout of hourly, 60 s, is not kept" in caplog.text
+
+
+def _run_in_thread(job: PeriodicJob) -> Report:
+    try:
+        return runner.run_now(job)
+    finally:
+        connections.close_all()
 
 
 def test_every_slot_of_a_job_that_catches_up_runs_in_one_pass() -> None:
