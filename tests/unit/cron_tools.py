@@ -1,9 +1,13 @@
 """What the tests of periodic jobs share: jobs of which slots have come that nobody has decided on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import patch
 
 import django
+from django.core.management import call_command
 
 from django_spooler.cron import claims, lease
 from django_spooler.cron.jobs import PeriodicJob, find_job
@@ -25,6 +29,17 @@ def job_seen(name: str, hours_ago: int) -> PeriodicJob:
     assert row.slot is not None
     CronJob.objects.filter(name=name).update(slot=row.slot - hours_ago * HOUR)
     return job
+
+
+@contextmanager
+def without_tables() -> Iterator[None]:
+    """Let the database lack the tables of periodic jobs; it was not away for all that."""
+    call_command("migrate", "django_spooler", "zero", verbosity=0)
+    try:
+        with patch.dict(lease._outage):
+            yield
+    finally:
+        call_command("migrate", "django_spooler", verbosity=0)
 
 
 def expire(name: str) -> None:

@@ -17,7 +17,7 @@ from django_spooler.diagnosis import crons as diagnosis
 from django_spooler.models import CronJob, CronRun
 
 from . import crons_for_tests
-from .cron_tools import ADMINS, HOUR, MAILERS, job_seen
+from .cron_tools import ADMINS, HOUR, MAILERS, job_seen, without_tables
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("forget")]
 
@@ -145,13 +145,11 @@ def test_database_that_is_away_is_told_in_one_sentence(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("command", [["crons", "list"], ["crons", "history"], ["runcrons"]])
 def test_tables_that_are_missing_are_told_with_the_remedy(command: list[str]) -> None:
     out = io.StringIO()
-    call_command("migrate", "django_spooler", "zero", verbosity=0)
-    try:
-        call_command(*command, stdout=out, stderr=out)
-    except CommandError as error:
-        out.write(str(error))
-    finally:
-        call_command("migrate", "django_spooler", verbosity=0)
+    with without_tables():
+        try:
+            call_command(*command, stdout=out, stderr=out)
+        except CommandError as error:
+            out.write(str(error))
     assert "Run manage.py migrate" in out.getvalue()
 
 

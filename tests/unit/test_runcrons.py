@@ -19,7 +19,7 @@ from django_spooler.exceptions import LeaseLost
 from django_spooler.models import CronJob, CronRun
 
 from . import classes_for_tests, crons_for_tests
-from .cron_tools import MAILERS
+from .cron_tools import MAILERS, without_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -313,6 +313,13 @@ def test_run_that_goes_on_is_no_failure_in_a_row(settings: Any) -> None:
         classes_for_tests.acts["class-watched"] = act
         runcrons("Watched", force=True)
     assert not [m for m in mail.outbox if "in a row" in m.subject]
+
+
+def test_tables_that_a_class_needs_are_told_with_the_remedy() -> None:
+    said = io.StringIO()
+    with without_tables():
+        assert f"{FAILED} class-hourly" in runcrons("Hourly", stderr=said)
+    assert "Run manage.py migrate" in said.getvalue()
 
 
 def test_class_may_be_named_by_its_path(settings: Any) -> None:

@@ -27,6 +27,8 @@ class Command(BaseCommand):
 
     _failed = False
     _silent = False
+    _trouble: Error | None = None
+    """Why the database did not tell what is due."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take django-cron's arguments."""
@@ -54,7 +56,7 @@ class Command(BaseCommand):
         """Run the named jobs, or all."""
         how = {"force": options["force"], "dry_run": options["dry_run"]}
         names = options["cron_classes"]
-        self._failed, self._silent = False, options["silent"]
+        self._failed, self._silent, self._trouble = False, options["silent"], None
         self._say(f"Running Crons\n{'=' * 40}")
         try:
             for name in names or getattr(settings, "CRON_CLASSES", ()):
@@ -64,8 +66,10 @@ class Command(BaseCommand):
             if apps.is_installed("django_cron"):
                 cron_log.clear_old()
         except Error as error:
+            self._trouble = error
+        if self._trouble is not None:
             self._failed = True
-            self.stderr.write(database_problem(error))
+            self.stderr.write(database_problem(self._trouble))
         close_old_connections()
 
     def _run_named(self, name: str, how: dict[str, bool]) -> None:
@@ -85,6 +89,8 @@ class Command(BaseCommand):
         self._failed |= report.error is not None
         if report.run is not None:
             history.tidy([report.job])
+        elif isinstance(report.error, Error):
+            self._trouble = report.error
 
     def _run_functions(self, jobs: Sequence[PeriodicJob] | None, how: dict[str, bool]) -> None:
         for report in runner.run_due(jobs, **how):
