@@ -5,6 +5,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ...cron.lease import database
 
+_APPS = ("django_cron", "django_spooler")
+"""Whose tables periodic jobs need."""
+
 
 def database_problem(error: Error) -> str:
     """Return what is wrong, and the remedy: tables that are missing, or a database that is away."""
@@ -18,7 +21,8 @@ def database_problem(error: Error) -> str:
 def _is_to_be_migrated() -> bool:
     try:
         executor = MigrationExecutor(connections[database()])
-        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        last = [node for node in executor.loader.graph.leaf_nodes() if node[0] in _APPS]
+        return bool(executor.migration_plan(last))
     except Error:  # then it is away
         return False
 
