@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from django.db import connections, transaction
-from django.db.models import F, Max, Q, Subquery
+from django.db import connections
+from django.db.models import F, Max, Q, QuerySet, Subquery
 
 from ..backends import process_options
 from ..instants import EPOCH
@@ -35,6 +35,7 @@ from .lease import (
 )
 from .plan import FRESH, Fate, Known, fates
 from .schedule import between, latest
+from .transactions import brief_transaction
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -138,7 +139,7 @@ def _reschedule(job: PeriodicJob) -> None:
     """
     begin = latest(job.schedule, now(database()) - FRESH)
     row = jobs().filter(name=job.name)
-    with transaction.atomic(using=database()):
+    with brief_transaction():
         row.filter(Q(slot__lt=begin) | Q(slot=None)).update(slot=begin)
         row.update(schedule=words_of(job))
 
@@ -149,7 +150,7 @@ def set_paused(job: Job, paused: bool) -> bool:
 
 
 def _set_paused(job: Job, paused: bool) -> bool:
-    with transaction.atomic(using=database()):
+    with brief_transaction():
         row = lock([job])[job.name]
         if row.paused == paused:
             return False
@@ -219,7 +220,7 @@ def release(run: CronRun) -> None:
 
 
 def _claim_now(job: Job, begin: bool, slot: datetime | None) -> CronRun | None:
-    with transaction.atomic(using=database()):
+    with brief_transaction():
         row = lock([job]).get(job.name)
         if row is None:
             return None
@@ -236,7 +237,7 @@ def _claim_now(job: Job, begin: bool, slot: datetime | None) -> CronRun | None:
 
 
 def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) -> Claims:
-    with transaction.atomic(using=database()):
+    with brief_transaction():
         rows = lock(known)
         found = Claims(max((row.now for row in rows.values()), default=EPOCH))
         open_runs = runs_of(list(rows.values()))
@@ -268,15 +269,29 @@ def lock(known: Sequence[Job]) -> "dict[str, Row]":
 
 
 def runs_of(rows: "Sequence[Row]") -> dict[str, list[CronRun]]:
-    """Return of each job the runs that are not over, want a look, or started last."""
+    """Return of each job the runs that are not over, want a look, or started last.
+
+    They are locked: whoever begins, renews or settles one asks only for its own row, not its job's.
+    """
     found: dict[str, list[CronRun]] = {}
     started = {row.name: row.started for row in rows}
     wanted = Q(outcome__in=(*ALIVE, Outcome.QUEUED)) | Q(expires__isnull=False)
     last = Q(token__in=set(started.values()))
-    for run in runs().filter(wanted | last, job__in=list(started)).order_by("token"):
+    for run in _locked(runs().filter(wanted | last, job__in=list(started))):
         if run.expires or run.outcome in (*ALIVE, Outcome.QUEUED) or run.token == started[run.job]:
             found.setdefault(run.job, []).append(run)
     return found
+
+
+def _locked(chosen: "QuerySet[CronRun]") -> "QuerySet[CronRun]":
+    """Return these runs by token, as they are once nobody else can change them.
+
+    They are locked by their keys: by other conditions a server may lock the whole history.
+    """
+    if connections[chosen.db].features.has_select_for_update:
+        keys = list(chosen.values_list("pk", flat=True))
+        chosen = runs().filter(pk__in=keys).select_for_update()
+    return chosen.order_by("token")
 
 
 _OUTCOMES = {

@@ -6,7 +6,6 @@ What another node has just started is seen there, and what died is taken over, i
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Max, Q
 
 from ..models import CronJob, CronRun
@@ -14,7 +13,8 @@ from . import announce, cron_log
 from .claims import Decision, lock, runs_of, words_of
 from .class_schedule import Last
 from .classes import ClassJob
-from .lease import ALIVE, Outcome, database, jobs, patiently, runs
+from .lease import ALIVE, Outcome, jobs, patiently, runs
+from .transactions import brief_transaction
 
 _SET_BACK = timedelta(hours=1)
 """A clock that is set back by less makes no run due again; what started later still never was."""
@@ -69,7 +69,7 @@ def _insert(job: ClassJob, words: str) -> None:
 
 def _decide(job: ClassJob, force: bool, begin: bool, dry_run: bool) -> "ClassDecision | None":
     """Return the decision, None where the job has no row yet."""
-    with transaction.atomic(using=database()):
+    with brief_transaction():
         row = lock([job]).get(job.name)
         if row is None:
             return None

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections, router
+from django.db import InterfaceError, InternalError, OperationalError, connections, router
 from django.db.models import QuerySet
 
 from ..exceptions import LeaseLost
@@ -32,7 +32,17 @@ logger = logging.getLogger("django_spooler")
 BUSY_TIMEOUT = 60.0
 """Seconds for which a statement that other nodes are in the way of is tried again."""
 
-_BUSY = ("locked", "deadlock", "lock wait timeout", "could not serialize", "record has changed")
+_BUSY_FOR_LONG = 4.0
+"""Seconds after which the log tells that others are in the way."""
+
+_BUSY = (
+    "locked",
+    "deadlock",
+    "lock timeout",
+    "lock wait timeout",
+    "could not serialize",
+    "record has changed",
+)
 """What SQLite, PostgreSQL, MySQL and MariaDB say then."""
 
 PATIENCE = 3.0
@@ -80,12 +90,12 @@ def patiently(statement: Callable[[], T], alias: str | None = None) -> T:
     BUSY_TIMEOUT, and where the database is away.
     """
     connection = connections[alias or database()]
-    until = time.monotonic() + BUSY_TIMEOUT
-    is_fresh = False
+    begun = time.monotonic()
+    is_fresh = was_told = False
     while True:
         try:
             return statement()
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
             if connection.in_atomic_block:
                 raise
             if not any(words in str(error).lower() for words in _BUSY):
@@ -94,8 +104,14 @@ def patiently(statement: Callable[[], T], alias: str | None = None) -> T:
                     raise
                 is_fresh = True
                 connection.close()
-            elif time.monotonic() > until:
+            elif time.monotonic() > begun + BUSY_TIMEOUT:
                 raise
+            elif time.monotonic() > begun + _BUSY_FOR_LONG and not was_told:
+                was_told = True
+                logger.warning(
+                    "Periodic jobs wait for a lock that another connection to the database has: %s",
+                    error,
+                )
         time.sleep(random.uniform(0.005, 0.05))
 
 
@@ -138,6 +154,7 @@ class Lease:
 
     def begin(self) -> None:
         """Start a run that was claimed. Raise LeaseLost where that is no more ours to do."""
+        asked = time.monotonic()
         self._update(
             "start",
             (Outcome.CLAIMED,),
@@ -147,6 +164,10 @@ class Lease:
             start=DatabaseNow(),
             expires=DatabaseNow(self.seconds),
         )
+        # The lease counts from when the statement was sent; where that had to wait, it may be over.
+        while time.monotonic() - asked > self.seconds / 2:
+            asked = time.monotonic()
+            self.renew()
 
     def renew(self) -> None:
         """Let the lease begin anew. Raise LeaseLost where another node has taken the job over."""

@@ -11,7 +11,6 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
-from django.db import transaction
 from django_cron.core import BadCronJobError, CronJobManager
 
 from ..exceptions import LeaseLost
@@ -25,6 +24,7 @@ from .heartbeat import Heartbeat
 from .lease import ERROR_LENGTH, Lease, Outcome, database, patiently, persistently, runs
 from .lock import refusal
 from .runner import Report
+from .transactions import brief_transaction
 
 logger = logging.getLogger("django_spooler")
 
@@ -104,7 +104,7 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
         """Make the run's row of django-cron's log, unless the run was taken over: then it has one."""
 
         def write() -> None:
-            with transaction.atomic(using=database()):
+            with brief_transaction():
                 lease.renew()
                 cron_log.begin(job, lease.run, self.cron_log)
 
@@ -120,7 +120,7 @@ class LeasedManager(CronJobManager):  # type: ignore[misc]
         run.error = text[-ERROR_LENGTH:]
 
         def write() -> None:
-            with transaction.atomic(using=database()):
+            with brief_transaction():
                 lease.settle(run.outcome, run.error, look_in=look_in)
                 if cron_log.alias() == database():
                     self._log(job, run, text)
