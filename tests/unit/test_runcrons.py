@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from django.core.management import call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.db import OperationalError
 from django.utils import timezone as django_timezone
 from django_cron import CronJobManager
@@ -320,6 +320,15 @@ def test_tables_that_a_class_needs_are_told_with_the_remedy() -> None:
     with without_tables():
         assert f"{FAILED} class-hourly" in runcrons("Hourly", stderr=said)
     assert "Run manage.py migrate" in said.getvalue()
+
+
+def test_checks_that_the_database_fails_end_with_one_sentence(monkeypatch: Any) -> None:
+    def be_away(*args: Any, **options: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(BaseCommand, "check", be_away)
+    with pytest.raises(CommandError, match=r"The database does not answer .*connection refused"):
+        runcrons(skip_checks=False)
 
 
 def test_class_may_be_named_by_its_path(settings: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, close_old_connections
 from django.utils.module_loading import import_string
 
@@ -51,6 +51,13 @@ class Command(BaseCommand):
         super().run_from_argv(argv)
         if self._failed:
             sys.exit(1)
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Make the site's system checks; some of Django's ask the database, which may be away."""
+        try:
+            super().check(*args, **options)
+        except Error as error:
+            raise CommandError(database_problem(error)) from error
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the named jobs, or all."""
