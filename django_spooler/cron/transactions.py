@@ -19,9 +19,9 @@ IDLE_TIMEOUT = 2
 LOCK_TIMEOUT = 5
 """Seconds after which a statement that waits for other nodes gives up, to be tried again."""
 
-_POSTGRESQL = (
-    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s';"
-    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"
+_POSTGRESQL = (  # until the transaction ends
+    f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}s', true),"
+    f" set_config('lock_timeout', '{LOCK_TIMEOUT}s', true)"
 )
 _MYSQL = {"innodb_lock_wait_timeout": LOCK_TIMEOUT}
 _MARIADB = {

@@ -191,6 +191,20 @@ def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, 
     assert_on_time(site, job)
 
 
+def test_machine_runs_no_more_at_a_time_than_it_has_processes_for(site_with, launch, job):
+    options = {"CRON": True, "CRON_PROCESSES": 2}
+    site = site_with({"code": job, "every": 1, "seconds": 3, "overlap": "allow"}, **options)
+    launch.server(SHIPPED, site=site)
+    site.wait_for("ended", 4, job=job)
+    began = [event["monotonic"] for event in site.events("began", job=job)]
+    ended = [event["monotonic"] for event in site.events("ended", job=job)]
+    busy = [
+        sum(begin <= moment for begin in began) - sum(end <= moment for end in ended)
+        for moment in began
+    ]
+    assert max(busy) == 2
+
+
 def test_job_goes_on_when_one_of_two_servers_is_stopped(site_with, launch, job):
     jobs = {"code": job, "every": 2}
     first, second = (launch.server(BARE, site=site_with(jobs, CRON=True)) for _ in range(2))
