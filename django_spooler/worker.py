@@ -27,11 +27,12 @@ from .conf import Options
 from .consumer import adopt
 from .embedded import uwsgi_module
 from .exceptions import SpoolerError
-from .identity import package_version, site_identity
 from .neighbours import Neighbours, import_uwsgidecorators
 from .orphans import signal_on_death_of_parent
+from .processes.identity import package_version, site_identity
+from .processes.site import set_up_site
+from .processes.supervisor import Supervisor
 from .settle import announce_set_aside
-from .site import set_up_site
 from .spool.directory import Spool
 from .spool.files import make_directories, names_in
 from .spool.process import SERVER, SPOOLER, HeldCard, new_card
@@ -43,7 +44,6 @@ from .spool.scanned import (
     scanned_directories,
 )
 from .spool.watch import new_watcher
-from .supervisor import Supervisor
 from .tasks import SPOOL_RETRY, load_tasks
 
 logger = logging.getLogger("django_spooler")

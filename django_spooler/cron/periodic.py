@@ -15,12 +15,12 @@ from django.db import InterfaceError, OperationalError
 from .. import executors
 from ..backends import backend_for_own_tasks
 from ..context import SpoolerContext
-from ..duty import QUEUE
 from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
 from ..executors import Job as SpoolJob
 from ..message import Message
 from ..models import CronRun
+from ..processes.duty import QUEUE
 from ..result import new_result
 from ..tasks import SpoolerTask
 from . import claims, functions, manager

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from django.db import Error, connections
 
-from ..duty import QUEUE
 from ..exceptions import SpoolerError
 from ..executors.file import FileExecutor
 from ..instants import EPOCH
 from ..models import CronRun
 from ..orphans import signal_on_death_of_parent
+from ..processes.duty import QUEUE
 from ..spool.directory import ALL_QUEUES, Spool
 from . import announce, claims, class_claims, history, overview, periodic
 from .classes import ClassJob

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from ..browse import COUNTED, capped
-from ..identity import package_version, site_identity
+from ..processes.identity import package_version, site_identity
 from ..spool.directory import Spool
 from ..spool.files import is_directory
 from ..spool.listing import count

@@ -8,7 +8,7 @@ import pytest
 
 from django_spooler.compat import task_finished
 from django_spooler.consumer import Consumer
-from django_spooler.recovery import Recovery
+from django_spooler.processes.recovery import Recovery
 from django_spooler.signals import task_failed, task_retried
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool

@@ -7,7 +7,7 @@ import pytest
 
 from django_spooler.diagnosis import machine, problems
 from django_spooler.diagnosis.machine import UwsgiProcess, file_system
-from django_spooler.identity import package_version
+from django_spooler.processes.identity import package_version
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import TaskName
 from django_spooler.spool.place import Place

@@ -12,7 +12,7 @@ from django_spooler.compat import framework_logger
 from django_spooler.consumer import Consumer
 from django_spooler.exceptions import InvalidOptions
 from django_spooler.logs import FIELDS, TaskFilter, request_id
-from django_spooler.recovery import Recovery
+from django_spooler.processes.recovery import Recovery
 from django_spooler.signals import task_failed, task_retried
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool

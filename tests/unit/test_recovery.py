@@ -10,7 +10,7 @@ import pytest
 
 from django_spooler import message
 from django_spooler.envelope import read
-from django_spooler.recovery import MAX_CUTS, Recovery
+from django_spooler.processes.recovery import MAX_CUTS, Recovery
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import names_in
 from django_spooler.spool.names import TaskName

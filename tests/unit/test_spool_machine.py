@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from django_spooler.recovery import Recovery
+from django_spooler.processes.recovery import Recovery
 from django_spooler.spool.directory import ALL_QUEUES, Spool
 from django_spooler.spool.place import Place
 from django_spooler.spool.process import RUNNER, HeldCard, new_card

@@ -8,7 +8,7 @@ import pytest
 
 from django_spooler import overview
 from django_spooler.housekeeping import tidy
-from django_spooler.recovery import Recovery
+from django_spooler.processes.recovery import Recovery
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import ASTRAY, Spool
 from django_spooler.spool.packet import BELL, MARK, encode
@@ -79,7 +79,7 @@ def test_stray_that_is_no_file_is_listed(spool, place, make):
 
 
 def test_card_that_is_none_is_kept_though_something_runs_under_its_name(spool, monkeypatch):
-    monkeypatch.setattr("django_spooler.recovery.SUPERVISOR_PATIENCE", -1.0)
+    monkeypatch.setattr("django_spooler.processes.recovery.SUPERVISOR_PATIENCE", -1.0)
     put(spool, "processes/nobody")
     os.mkdir(spool.path("running", "nobody"))
     Recovery(spool).sweep()

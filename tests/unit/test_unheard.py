@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.utils.log import RequireDebugTrue
 
 from django_spooler.compat import framework_logger
-from django_spooler.unheard import spare_unheard_records
+from django_spooler.processes.unheard import spare_unheard_records
 
 
 @contextmanager

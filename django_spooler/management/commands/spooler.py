@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
+from ...processes.work import work
 from ...reloading import work_and_reload
 from ...spool.directory import Spool
 from ...spool.listing import OTHER, STATES, TaskFile
 from ...spool.names import printable
 from ...tasks import find_task, task_names
-from ...work import work
 from ._terminal import can_show_tables, show_table, shown_progress
 from ._verbs import CommandOfVerbs, base_options
 

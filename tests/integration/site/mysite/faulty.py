@@ -37,7 +37,7 @@ from django_spooler.executors import Job
 from django_spooler.executors.file import FileExecutor
 from django_spooler.housekeeping import tidy
 from django_spooler.perform import Again, Done, Failed, Repeat, as_task_error
-from django_spooler.recovery import Recovery, claimed_by
+from django_spooler.processes.recovery import Recovery, claimed_by
 from django_spooler.result import new_result
 from django_spooler.settle import settle
 from django_spooler.spool.directory import Spool

@@ -16,18 +16,18 @@ import sys
 import time
 from dataclasses import dataclass
 
-from . import database
-from .children import fork
-from .conf import Options
+from .. import database
+from ..children import fork
+from ..conf import Options
+from ..exceptions import SpoolerError
+from ..housekeeping import tidy
+from ..spool.directory import Spool
+from ..spool.files import names_in
+from ..spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
+from ..spool.words import UNSEEN, LastWords, last_words
 from .duty import QUEUE, Duty, duty_of
-from .exceptions import SpoolerError
-from .housekeeping import tidy
 from .recovery import Recovery
 from .runner import Runner
-from .spool.directory import Spool
-from .spool.files import names_in
-from .spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
-from .spool.words import UNSEEN, LastWords, last_words
 
 logger = logging.getLogger("django_spooler")
 

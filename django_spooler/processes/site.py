@@ -9,7 +9,7 @@ import django
 from django.apps import apps
 from django.conf import settings
 
-from .exceptions import SpoolerError
+from ..exceptions import SpoolerError
 
 
 def set_up_site(uwsgi: ModuleType) -> None:

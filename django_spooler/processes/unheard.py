@@ -10,9 +10,9 @@ import logging
 from django.conf import settings
 from django.utils.log import RequireDebugTrue
 
-from .compat import framework_logger
-from .logs import handlers_of
-from .logs import logger as own_logger
+from ..compat import framework_logger
+from ..logs import handlers_of
+from ..logs import logger as own_logger
 
 
 def spare_unheard_records() -> None:

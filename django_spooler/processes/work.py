@@ -9,12 +9,12 @@ import socket
 import time
 from types import FrameType
 
-from . import executors
-from .backends import process_options
-from .settle import announce_set_aside
-from .spool.directory import Spool
+from .. import executors
+from ..backends import process_options
+from ..settle import announce_set_aside
+from ..spool.directory import Spool
+from ..tasks import load_tasks
 from .supervisor import Supervisor
-from .tasks import load_tasks
 
 logger = logging.getLogger("django_spooler")
 

@@ -11,12 +11,12 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from .settle import announce_cut, settle_killed
-from .spool.counts import Counts
-from .spool.directory import Spool
-from .spool.files import is_stray, names_if_open, names_in
-from .spool.place import parse_claimed_name
-from .spool.process import (
+from ..settle import announce_cut, settle_killed
+from ..spool.counts import Counts
+from ..spool.directory import Spool
+from ..spool.files import is_stray, names_if_open, names_in
+from ..spool.place import parse_claimed_name
+from ..spool.process import (
     RUNNER,
     SUPERVISOR,
     Card,
@@ -26,9 +26,9 @@ from .spool.process import (
     forget_unfinished,
     read_card,
 )
-from .spool.queue import Claimed
-from .spool.strays import strays
-from .spool.words import UNSEEN, LastWords, forget_words, last_words
+from ..spool.queue import Claimed
+from ..spool.strays import strays
+from ..spool.words import UNSEEN, LastWords, forget_words, last_words
 
 logger = logging.getLogger("django_spooler")
 

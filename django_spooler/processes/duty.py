@@ -9,10 +9,10 @@ import fcntl
 import os
 import time
 
-from .backends import backend_for_own_tasks, queue_for_own_tasks, served_directories
-from .conf import Options
-from .spool.directory import ALL_QUEUES, Spool
-from .spool.files import make_directories, names_in
+from ..backends import backend_for_own_tasks, queue_for_own_tasks, served_directories
+from ..conf import Options
+from ..spool.directory import ALL_QUEUES, Spool
+from ..spool.files import make_directories, names_in
 
 QUEUE = "cron"
 """The queue of claimed runs. It needs no entry in QUEUES: nobody else enqueues to it."""
@@ -76,7 +76,7 @@ class Duty:
 
     def tick(self, parent: int) -> None:
         """Be the process that ticks, a child of ``parent``."""
-        from .cron.ticker import Ticker  # which needs the site's models
+        from ..cron.ticker import Ticker  # which needs the site's models
 
         Ticker(self._spool, parent=parent, announcements=self._announce).run()
 

@@ -15,23 +15,23 @@ import socket
 import time
 from types import FrameType
 
-from . import context, database
-from .children import TO_LEAVE
-from .consumer import Consumer
-from .orphans import signal_on_death_of_parent
-from .outbox import publish_forgotten
+from .. import context, database
+from ..children import TO_LEAVE
+from ..consumer import Consumer
+from ..orphans import signal_on_death_of_parent
+from ..outbox import publish_forgotten
+from ..settle import settle_trouble
+from ..spool.counts import Counts
+from ..spool.directory import Spool
+from ..spool.files import StillWritten
+from ..spool.process import Card, HeldCard
+from ..spool.queue import Claimed, ReadyQueue
+from ..spool.schedule import Schedule
+from ..spool.watch import new_watcher
+from ..spool.words import GRACE, forget_words, open_for_last_words, say_leaving
+from ..surroundings import Surroundings
+from ..timelimit import end_within
 from .recovery import claimed_by
-from .settle import settle_trouble
-from .spool.counts import Counts
-from .spool.directory import Spool
-from .spool.files import StillWritten
-from .spool.process import Card, HeldCard
-from .spool.queue import Claimed, ReadyQueue
-from .spool.schedule import Schedule
-from .spool.watch import new_watcher
-from .spool.words import GRACE, forget_words, open_for_last_words, say_leaving
-from .surroundings import Surroundings
-from .timelimit import end_within
 from .unheard import spare_unheard_records
 
 logger = logging.getLogger("django_spooler")
