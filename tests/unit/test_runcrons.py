@@ -19,7 +19,7 @@ from django_spooler.exceptions import LeaseLost
 from django_spooler.models import CronJob, CronRun
 
 from . import classes_for_tests, crons_for_tests
-from .cron_tools import MAILERS, without_tables
+from .cron_tools import ADMINS, MAILERS, without_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -293,7 +293,7 @@ def test_rows_of_earlier_successes_go_where_that_is_asked_for() -> None:
 
 
 def test_failures_in_a_row_are_mailed_by_django_crons_own_job(settings: Any) -> None:
-    settings.ADMINS, settings.MAILERS = [("Ada", "ada@example.org")], MAILERS
+    settings.ADMINS, settings.MAILERS = ADMINS, MAILERS
     settings.CRON_CLASSES = [f"{CLASSES}.Watched"]
     classes_for_tests.acts["class-watched"] = fail
     for sent in (0, 1):
@@ -307,7 +307,7 @@ def test_run_that_goes_on_is_no_failure_in_a_row(settings: Any) -> None:
     def look() -> None:
         runcrons("django_cron.cron.FailedRunsNotificationCronJob", force=True)
 
-    settings.ADMINS, settings.MAILERS = [("Ada", "ada@example.org")], MAILERS
+    settings.ADMINS, settings.MAILERS = ADMINS, MAILERS
     settings.CRON_CLASSES = [f"{CLASSES}.Watched"]
     for act in (fail, look):
         classes_for_tests.acts["class-watched"] = act
