@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 
@@ -14,7 +16,7 @@ from .file import FileExecutor
 from .remote import RemoteExecutor
 from .uwsgi import UwsgiExecutor
 
-__all__ = ["Executor", "Job", "choose", "directories", "serve_from_here"]
+__all__ = ["Executor", "Job", "choose", "directories", "leave_to_spoolers", "serve_from_here"]
 
 WORKER = "django_spooler.worker"
 """What uWSGI's spoolers have to import."""
@@ -28,6 +30,17 @@ def serve_from_here() -> None:
     """Say that this process is a plain worker: what its tasks enqueue goes to the spool."""
     global _serving
     _serving = True
+
+
+@contextmanager
+def leave_to_spoolers() -> Iterator[None]:
+    """Let what is enqueued meanwhile go to the spool, whatever OUTSIDE_UWSGI says."""
+    global _serving
+    before, _serving = _serving, True
+    try:
+        yield
+    finally:
+        _serving = before
 
 
 def choose(options: Options, queue: str) -> Executor:

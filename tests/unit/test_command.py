@@ -27,11 +27,49 @@ def status(capsys):
     return json.loads(capsys.readouterr().out)["spoolers"][0]
 
 
-def test_enqueue_takes_json_arguments():
+def listed(capsys, *arguments):
+    call_command("spooler", "list", "--json", *arguments)
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("outside", ["inline", "error", "spool"])
+def test_enqueue_leaves_the_task_to_the_spoolers_whatever_a_shell_would_do(
+    settings, capsys, outside
+):
+    settings.TASKS["default"]["OPTIONS"]["OUTSIDE_UWSGI"] = outside
     tasks.calls.clear()
     name = f"{tasks.__name__}.add"
     call_command("spooler", "enqueue", name, "--args", "[1]", "--kwargs", '{"b": 2}')
-    assert tasks.calls == [(1, 2)]
+    identifier = capsys.readouterr().out.strip()
+    (entry,) = listed(capsys)
+    assert (entry["id"], entry["state"], entry["task"]) == (identifier, "ready", name)
+    assert (entry["args"], entry["kwargs"]) == ([1], {"b": 2})
+    assert tasks.calls == []
+
+
+def test_what_runs_after_the_command_is_enqueued_as_before():
+    tasks.calls.clear()
+    call_command("spooler", "enqueue", f"{tasks.__name__}.add", "--args", "[1]")
+    tasks.add.enqueue(3)
+    assert len(tasks.calls) == 1
+
+
+def test_enqueue_with_a_delay_waits_in_the_directory_of_its_queue(settings, capsys, tmp_path):
+    mail = tmp_path / "mail"
+    settings.TASKS["default"]["QUEUES"] = ["default", "mail"]
+    settings.TASKS["default"]["OPTIONS"]["SPOOLERS"]["mail"] = mail
+    name = f"{tasks.__name__}.add"
+    call_command("spooler", "enqueue", name, "--args", "[1]", "--queue", "mail", "--delay", "3600")
+    capsys.readouterr()
+    (entry,) = listed(capsys)
+    assert (entry["state"], entry["queue"]) == ("scheduled", "mail")
+    assert Path(entry["file"]).is_relative_to(mail)
+
+
+@pytest.mark.parametrize("delay", ["nan", "inf", "1e300", "1e12"])
+def test_enqueue_refuses_a_delay_that_leads_to_no_time(delay):
+    with pytest.raises(CommandError, match=r"--delay .* number of seconds"):
+        call_command("spooler", "enqueue", f"{tasks.__name__}.add", "--delay", delay)
 
 
 @pytest.mark.parametrize("arguments", ["{}", "[1", "1"])

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ... import diagnosis, operations, overview
 from ...backends import queue_names, served_directories
+from ...executors import leave_to_spoolers
 from ...processes.work import work
 from ...reloading import work_and_reload
 from ...spool.directory import Spool
@@ -77,7 +78,7 @@ class Command(CommandOfVerbs):
 
     def _add_enqueue(self, commands: Any) -> None:
         enqueued = self._add(
-            commands, "enqueue", "queue a task; OUTSIDE_UWSGI tells what that means here"
+            commands, "enqueue", "queue a task for the spoolers, whatever OUTSIDE_UWSGI says"
         )
         enqueued.add_argument("task", help="its dotted path")
         enqueued.add_argument(
@@ -279,16 +280,26 @@ class Command(CommandOfVerbs):
             raise CommandError(
                 f"{options['task']} is no task. Known are: {', '.join(task_names())}"
             )
-        delay = options["delay"]
         chosen = task.using(
             queue_name=options["queue"],
             priority=options["priority"],
-            run_after=None if delay is None else timezone.now() + timedelta(seconds=delay),
+            run_after=self._run_after(options["delay"]),
         )
-        result = chosen.enqueue(
-            *self._json_value(options, "args", list), **self._json_value(options, "kwargs", dict)
-        )
+        args = self._json_value(options, "args", list)
+        kwargs = self._json_value(options, "kwargs", dict)
+        with leave_to_spoolers():
+            result = chosen.enqueue(*args, **kwargs)
         self.stdout.write(result.id)
+
+    def _run_after(self, delay: float | None) -> datetime | None:
+        if delay is None:
+            return None
+        try:
+            return timezone.now() + timedelta(seconds=delay)
+        except (ValueError, OverflowError) as error:
+            raise CommandError(
+                f"--delay {delay} leads to no time: {error}. It is a number of seconds, as 3600."
+            ) from error
 
     def _json_value(self, options: dict[str, Any], name: str, kind: type) -> Any:
         try:
