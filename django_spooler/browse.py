@@ -4,16 +4,17 @@ Queue and age of a waiting task are told by its place and name. Whatever else is
 the files, which are read for a bounded time.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from .overview import Entry, entry_of
+from .overview import Entry, entry_of, find_file
 from .spool.directory import Spool
 from .spool.listing import OTHER, STATES, TaskFile, count, files
-from .spool.names import order
+from .spool.names import id_time, order
 from .spool.place import is_number
 
 COUNTED = 10_000
@@ -21,6 +22,9 @@ COUNTED = 10_000
 
 READ_SECONDS = 0.12
 """Seconds a search reads files for one page."""
+
+FIND_SECONDS = 0.03
+"""Seconds a search for an id looks among the files of the time when that was made."""
 
 
 def capped(number: int) -> str:
@@ -204,38 +208,65 @@ def failures(spools: list[Spool]) -> tuple[list[Group], int | None]:
     """Return the failed tasks in groups, the largest first, and how many were read if not all."""
     numbers: Counter[tuple[str | None, str]] = Counter()
     last: dict[tuple[str | None, str], Entry] = {}
-    until = time.monotonic() + READ_SECONDS
-    stopped_after = None
-    for read, (spool, file) in enumerate(_files(spools, Query(state="failed"))):
-        if time.monotonic() > until:
-            stopped_after = read
-            break
-        if entry := entry_of(spool, file):
-            key = entry.task, error_class(entry)
-            numbers[key] += 1
-            last.setdefault(key, entry)  # the newest are read first
+    reading = _Reading(spools, Query(state="failed"))
+    for entry in reading:
+        key = entry.task, error_class(entry)
+        numbers[key] += 1
+        last.setdefault(key, entry)  # the newest are read first
     groups = [
         Group(task=key[0], error=key[1], number=number, last=last[key])
         for key, number in numbers.most_common()
     ]
-    return groups, stopped_after
+    return groups, reading.stopped_after
 
 
 def _search(spools: list[Spool], query: Query, number: int, size: int) -> Page:
-    until = time.monotonic() + READ_SECONDS
+    if entry := _named(spools, query):
+        return Page(entries=[entry], total=1, is_exact=False, read=1)
     found: list[Entry] = []
-    total = read = 0
-    for spool, file in _files(spools, query):
-        if time.monotonic() > until:
-            return Page(entries=found, total=total, is_exact=False, read=read)
-        read += 1
-        entry = entry_of(spool, file)
-        if entry is None or not query.matches(entry):
-            continue
+    total = 0
+    reading = _Reading(spools, query)
+    for entry in filter(query.matches, reading):
         if (number - 1) * size <= total < number * size:
             found.append(entry)
         total += 1
-    return Page(entries=found, total=total, is_exact=True, read=None)
+    stopped_after = reading.stopped_after
+    return Page(entries=found, total=total, is_exact=stopped_after is None, read=stopped_after)
+
+
+def _named(spools: list[Spool], query: Query) -> Entry | None:
+    """Return the task that matches where all that is looked for is its id."""
+    identifier = query.text.strip()
+    if id_time(identifier) is None:
+        return None
+    for spool in spools:
+        file = find_file(spool, identifier, FIND_SECONDS)
+        if file and file.state in query.states and query.may_match(file, time.time()):
+            entry = entry_of(spool, file)
+            if entry and query.matches(entry):
+                return entry
+    return None
+
+
+@dataclass
+class _Reading:
+    """The tasks whose files may match, read for READ_SECONDS; listing them takes nothing of these."""
+
+    spools: list[Spool]
+    query: Query
+    stopped_after: int | None = None
+    """Files that were read before the time was up, None where all were."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        spent = 0.0
+        for read, (spool, file) in enumerate(_files(self.spools, self.query)):
+            if spent > READ_SECONDS:
+                self.stopped_after = read
+                return
+            begun = time.monotonic()
+            if entry := entry_of(spool, file):
+                yield entry
+            spent += time.monotonic() - begun
 
 
 def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]]:
@@ -249,6 +280,8 @@ def _files(spools: list[Spool], query: Query) -> Iterator[tuple[Spool, TaskFile]
                 by_time=query.by_time,
                 # What failed last is what is looked at first.
                 backwards=query.backwards != (state == "failed"),
+                since=0.0 if query.newer_than is None else now - query.newer_than,
+                before=math.inf if query.older_than is None else now - query.older_than,
             ):
                 if query.may_match(file, now):
                     yield spool, file

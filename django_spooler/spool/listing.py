@@ -5,6 +5,7 @@ Nothing here opens a file.
 """
 
 import heapq
+import math
 import os
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -141,10 +142,14 @@ def files(
     queue: str | None = None,
     by_time: bool = False,
     backwards: bool = False,
+    since: float = 0.0,
+    before: float = math.inf,
 ) -> Iterator[TaskFile]:
     """Yield the files of a state, of one queue or all: as they will run, failed ones as they came.
 
-    ``by_time`` passes over priorities. A ``queue`` is not known of failed ones.
+    ``by_time`` passes over priorities. A ``queue`` is not known of failed ones. Of those that became
+    ready, or are due, outside these moments (seconds since the epoch) most are left out: what is
+    cheaper than looking at each of them.
     """
     if state == "failed":
         for identifier in sorted(names_in(spool.path("failed")), reverse=backwards):
@@ -161,7 +166,7 @@ def files(
         )
         return
     for pool in _pools(spool, state, queue, by_time, backwards):
-        yield from _in_order(state, pool, backwards)
+        yield from _in_order(state, pool, backwards, int(since), before)
 
 
 def other(spool: Spool, name: str) -> TaskFile | None:
@@ -306,20 +311,25 @@ def _minute(directory: tuple[Place, str]) -> int:
     return int(name) if is_number(name) and len(name) <= 12 else 0
 
 
-def _in_order(state: str, pool: Directories, backwards: bool) -> Iterator[TaskFile]:
+def _in_order(
+    state: str, pool: Directories, backwards: bool, since: int, before: float
+) -> Iterator[TaskFile]:
     """Yield the files of a pool; only those of the seconds that are asked for are sorted exactly."""
-    found = [
-        (_second(name), name, directory, place)
-        for place, directory in pool
-        for name in names_if_open(directory)
-    ]
     if state == "scheduled":
         due = [
-            (TaskFile(state, os.path.join(directory, name), name, place))
-            for _, name, directory, place in found
+            TaskFile(state, os.path.join(directory, name), name, place)
+            for place, directory in pool
+            if _minute((place, directory)) * 60 <= before
+            for name in names_if_open(directory)
         ]
         yield from sorted(due, key=lambda file: (file.time, order(file.name)), reverse=backwards)
         return
+    found = [
+        (second, name, directory, place)
+        for place, directory in pool
+        for name in names_if_open(directory)
+        if since <= (second := _second(name)) <= before
+    ]
     found.sort(key=lambda entry: entry[0], reverse=backwards)
     for _, entries in groupby(found, key=lambda entry: entry[0]):
         for _, name, directory, place in sorted(

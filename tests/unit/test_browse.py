@@ -263,3 +263,45 @@ def test_page_is_full_though_tasks_were_taken_since_they_were_listed(spool, monk
 
     monkeypatch.setattr(browse, "files", files)
     assert first_arguments(shown(spool, Query(state="ready"), size=2)) == [2, 3]
+
+
+def test_task_behind_those_a_search_has_time_for_is_found_by_its_id(spool, monkeypatch):
+    ids = [tasks.add.enqueue(value).id for value in range(5)]
+    monkeypatch.setattr(browse, "READ_SECONDS", -1.0)
+    for query in (Query(text=ids[3]), Query(text=f" {ids[3]} ", state="ready")):
+        page = shown(spool, query)
+        assert (first_arguments(page), page.is_exact, page.read) == ([3], False, 1)
+    assert not shown(spool, Query(text=ids[3], queue="mail")).entries
+    assert not shown(spool, Query(text=ids[3], state="failed")).entries
+
+
+def test_listing_takes_nothing_of_the_time_a_search_reads(spool, monkeypatch):
+    tasks.add.enqueue(1)
+
+    def slow_listing(*args, **options):
+        yield from listed(*args, **options)
+        time.sleep(2 * browse.READ_SECONDS)
+
+    listed = listing.files
+    tasks.echo.enqueue("a needle")
+    monkeypatch.setattr(browse, "files", slow_listing)
+    page = shown(spool, Query(text="needle", among=("scheduled", "ready")))
+    assert (first_arguments(page), page.is_exact) == (["a needle"], True)
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_age_is_kept_to_exactly(spool, by_time):
+    now = time.time()
+    for value, age in enumerate((50, 70, 3000, 5000)):
+        tasks.add.enqueue(value)
+        (entry,) = (entry for entry in overview.entries(spool, "ready") if entry.args == [value])
+        os.rename(entry.file, f"{entry.file};r={int((now - age) * 1e6)}")
+    tasks.add.using(run_after=timezone.now() + timedelta(hours=1)).enqueue("later")
+
+    def ages(**asked):
+        return sorted(first_arguments(shown(spool, Query(by_time=by_time, state="ready", **asked))))
+
+    assert (ages(newer_than=60), ages(older_than=60)) == ([0], [1, 2, 3])
+    assert ages(newer_than=4000, older_than=60) == [1, 2]
+    assert first_arguments(shown(spool, Query(state="scheduled", newer_than=1))) == ["later"]
+    assert not shown(spool, Query(state="scheduled", older_than=1)).entries
