@@ -78,6 +78,11 @@ class Entry:
     process: int | None = None
     """The pid of what runs one of OTHER."""
 
+    @property
+    def shown_file(self) -> str:
+        """The path as text, whatever bytes it is of."""
+        return _text(self.file)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -213,7 +218,7 @@ def _identifier(file: TaskFile) -> str:
     try:
         return read(file.path, signed=False)[0].id
     except (UnreadableTask, OSError):
-        return TaskName.parse(file.name).base
+        return _text(TaskName.parse(file.name).base)
 
 
 def paused(spool: Spool, queues: list[str]) -> list[str]:
@@ -236,7 +241,7 @@ def _entry(file: TaskFile) -> Entry:
     try:
         message, journal = read(file.path, signed=False)
     except (UnreadableTask, OSError) as error:
-        return Entry(id=base.base, reason=str(error), **known)
+        return Entry(id=_text(base.base), reason=str(error), **known)
     told, _ = _told_by(message, journal)
     return Entry(id=message.id, **known, **told)
 
@@ -341,6 +346,11 @@ def _process(spool: Spool, card: Card) -> Process:
         except (UnreadableTask, OSError):
             continue
     return Process(pid=card.pid, kind=card.kind, task=None, since=_utc(card.since))
+
+
+def _text(name: str) -> str:
+    """Return a name or path as text that can be encoded: bytes that are no UTF-8 as ``\\xff``."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _utc(timestamp: float) -> datetime:

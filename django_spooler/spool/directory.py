@@ -48,7 +48,7 @@ from .files import (
     sync_way_to,
 )
 from .names import PREFIX, TaskName, new_base, new_id
-from .place import DOTS, NAME_MAX, TREE, Place, fitting, is_number
+from .place import NAME_MAX, TREE, Place, fitting, is_file_name, is_number
 from .reason import WHY, Reason, read_reason
 
 ALL_QUEUES = ";all"
@@ -292,7 +292,7 @@ class Spool:
 
     def failed_file(self, identifier: str) -> str | None:
         """Return the path of one failed file, None where there is none of that id."""
-        if identifier in DOTS or os.path.basename(identifier) != identifier:
+        if not is_file_name(identifier):
             return None
         entry = self.path("failed", identifier)
         if os.path.lexists(entry) and not is_directory(entry):
@@ -373,7 +373,7 @@ class Spool:
         """
         with self._explained():
             try:
-                os.unlink(path)
+                _remove(path)
             except FileNotFoundError:
                 return False
         return True

@@ -55,12 +55,14 @@ def is_number(name: object) -> bool:
 
 def is_queue_name(name: object) -> bool:
     """Tell whether this can be the name of a queue's directory, and leads nowhere else."""
+    return isinstance(name, str) and is_file_name(name)
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a file can have this name, and it leads nowhere else."""
     try:
         return (
-            isinstance(name, str)
-            and name not in DOTS
-            and not {"/", "\0"} & set(name)
-            and len(os.fsencode(name)) <= NAME_MAX
+            name not in DOTS and not {"/", "\0"} & set(name) and len(os.fsencode(name)) <= NAME_MAX
         )
     except UnicodeEncodeError:
         return False

@@ -2,12 +2,14 @@
 
 import ast
 import gettext
+import os
 import pickle
 import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.admin import AdminSite, ModelAdmin
@@ -311,6 +313,39 @@ def test_hostile_content_is_shown_as_text(log_in_with, spool):
         shown = answer.content.decode()
         assert "<script>alert" not in shown
         assert "&lt;script&gt;alert" in shown, answer.request["PATH_INFO"]
+
+
+@pytest.mark.parametrize("content", [None, b"no task"])
+def test_file_whose_name_is_no_text_is_shown(log_in_with, spool, content):
+    tasks.add.enqueue(1, 2)
+    (entry,) = overview.entries(spool, "ready")
+    path = os.path.dirname(os.fsencode(entry.file)) + b"/\xff_1_1"
+    os.rename(entry.file, path)
+    if content:
+        Path(os.fsdecode(path)).write_bytes(content)
+    client = log_in_with("all")
+    page = client.get(f"{LIST}?state=ready").content.decode()
+    (link,) = re.findall(r'href="(/[^"]+/change/)"', page)
+    shown = client.get(link)
+    assert shown.status_code == 200
+    assert r"\xff_1_1" in shown.content.decode()
+
+
+@pytest.mark.parametrize("name", ["%00", "x" * 300, "x" * 5000, "%ED%A0%80", "_00", "..", "%2e"])
+def test_id_that_no_file_can_have_is_not_found(log_in_with, spool, name):
+    assert log_in_with("view_task").get(f"{LIST}{name}/change/").status_code in (302, 404)
+    with pytest.raises(CommandError):
+        call_command("spooler", "show", unquote(name, errors="surrogatepass"))
+
+
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_directory_among_the_tasks_holds_up_no_discarding(log_in_with, spool, name):
+    for value in range(3):
+        tasks.add.enqueue(value, 2)
+    (entry, *_) = overview.entries(spool, "ready")
+    Path(entry.file).with_name(name).mkdir()
+    post(log_in_with("all"), "discard_selected", state="ready", select_across="1")
+    assert states(spool) == []
 
 
 @pytest.mark.parametrize(
