@@ -1,6 +1,7 @@
 """What is wrong with the tasks that stand in a directory."""
 
 import importlib
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -65,13 +66,16 @@ def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
 def _cannot_be_run(spool: Spool) -> Iterator[Problem]:
     unknown = Counter(_unknown(spool))
     if unknown:
-        names = ", ".join(f"{printable(name)} ({count})" for name, count in unknown.most_common(5))
+        most = unknown.most_common(5)
+        names = ", ".join(f"{printable(name)} ({count})" for name, count in most)
+        chosen = f"--all --task {shlex.quote(most[0][0])}"
         yield Problem(
             "unknown-task",
             f"Tasks in {spool.directory} have names that this site does not know: {names}.",
-            "Where one was renamed or its app removed, deploy a module that has it, then: python"
-            " manage.py spooler retry --all --task NAME. Else: python manage.py spooler discard"
-            " --all --task NAME",
+            "Where one was renamed or its app removed, deploy a module that has it, then:\n"
+            f"python manage.py spooler retry {chosen}\n"
+            "Else delete what waits and what failed:\n"
+            f"python manage.py spooler discard {chosen} --state all",
         )
     reasons = Counter(_reasons(spool))
     if newer := reasons["NewerTask"]:

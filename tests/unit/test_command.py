@@ -2,11 +2,15 @@
 
 import io
 import json
+import shlex
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from django_spooler import diagnosis
 from django_spooler.management.commands import _terminal
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
@@ -173,3 +177,30 @@ def test_long_work_shows_how_far_it_got_on_a_terminal_only(tables, monkeypatch, 
         tables.set_aside(str(file), "as told", place=Place.of("default", 0))
     call_command("spooler", "discard", "--all")
     assert capsys.readouterr().out == "30 tasks discarded\n"
+
+
+def test_discard_of_all_takes_those_that_wait_only_where_it_is_told_to(tables, capsys):
+    tasks.add.enqueue(1)
+    tasks.add.using(run_after=timezone.now() + timedelta(hours=1)).enqueue(2)
+    for state, number in ((), 0), (("--state", "ready"), 1), (("--state", "scheduled"), 1):
+        call_command("spooler", "discard", "--all", "--task", f"{tasks.__name__}.add", *state)
+        assert capsys.readouterr().out == f"{number} tasks discarded\n"
+    assert listed(capsys) == []
+
+
+def test_remedy_for_an_unknown_name_deletes_what_waits_and_what_failed_of_it(tables, capsys):
+    tasks.add.enqueue(1)
+    (failed,) = Path(tables.path("ready")).rglob("uwsgi_*")
+    tables.set_aside(str(failed), "UnknownTask: gone", task=f"{tasks.__name__}.old")
+    tasks.add.enqueue(2)
+    tasks.add.using(run_after=timezone.now() + timedelta(hours=1)).enqueue(3)
+    for file in Path(tables.directory).rglob("uwsgi_*"):  # their function is renamed meanwhile
+        file.write_bytes(file.read_bytes().replace(b"_tests.add", b"_tests.old"))
+    tasks.echo.enqueue()
+    (unknown,) = (told for told in diagnosis.problems() if told.id == "unknown-task")
+    (line,) = (line for line in unknown.hint.splitlines() if " discard " in line)
+    _, _, *arguments = shlex.split(line)
+    call_command(*arguments)
+    assert capsys.readouterr().out == "3 tasks discarded\n"
+    assert [entry["task"] for entry in listed(capsys)] == [f"{tasks.__name__}.echo"]
+    assert "unknown-task" not in {told.id for told in diagnosis.problems()}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -51,6 +52,13 @@ class Command(CommandOfVerbs):
             chosen.add_argument("ids", nargs="*", metavar="ID")
             chosen.add_argument("--all", action="store_true", help="every failed task")
             chosen.add_argument("--task", help="with --all: only of this dotted path")
+            chosen.set_defaults(state="failed")
+            if name == "discard":
+                chosen.add_argument(
+                    "--state",
+                    choices=(*_DISCARDABLE, "all"),
+                    help="with --all: those that wait, too",
+                )
         self._add_enqueue(commands)
         self._add_work(commands)
         self._add_pauses(commands)
@@ -256,7 +264,9 @@ class Command(CommandOfVerbs):
                 del unknown[identifier]
                 count += 1
         self.stdout.write(f"{count} tasks {done}")
-        if unknown:
+        if unknown and options["all"]:
+            self.stdout.write(f"{len(unknown)} were gone by then, or run")
+        elif unknown:
             raise CommandError(f"No task for this has the id {', '.join(unknown)}.")
 
     def _chosen(self, options: dict[str, Any]) -> list[str]:
@@ -264,12 +274,20 @@ class Command(CommandOfVerbs):
             raise CommandError("Name the ids of failed tasks, or --all.")
         if options["ids"]:
             return list(options["ids"])
+        states = _DISCARDABLE if options["state"] == "all" else (options["state"],)
         return [
             identifier
-            for spool in self._spools()
-            for identifier, _, why in spool.failed()
-            if options["task"] in (None, why.task)
+            for identifier, task in chain.from_iterable(map(self._named, states))
+            if options["task"] in (None, task)
         ]
+
+    def _named(self, state: str) -> Iterator[tuple[str, str | None]]:
+        """Yield id and task of each in a state; a failed one is not read for that."""
+        if state == "failed":
+            for spool in self._spools():
+                yield from ((identifier, why.task) for identifier, _, why in spool.failed())
+        else:
+            yield from ((entry.id, entry.task) for entry in self._entries((state,)))
 
     # Enqueueing and running
 
@@ -358,6 +376,8 @@ class Command(CommandOfVerbs):
             spool.require_access()
         return spools
 
+
+_DISCARDABLE = ("ready", "scheduled", "failed")
 
 _STATUS_COLUMNS = ("Directory", "Queues", *map(str.capitalize, STATES), "Oldest", "Processes")
 
