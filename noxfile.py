@@ -10,7 +10,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("3.13", "6.1")]
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
-"""Where every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
+"""Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
 SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
 CRON = [
@@ -24,15 +24,18 @@ ON_SERVERS = {
 }
 """What each full run tries on the database servers: the nodes of periodic jobs take minutes."""
 
-ONCE = [
-    "tests/browser",
-    "tests/integration/test_demo.py",
-    "tests/integration/test_docs.py",
-    "tests/integration/test_wheel.py",
-    "tests/torture",
-    "tests/types",
-]
-"""What depends least on the Django and takes longest: tried in the first full run only."""
+ONCE = {
+    FULL[0]: [
+        "tests/browser",
+        "tests/integration/test_demo.py",
+        "tests/integration/test_docs.py",
+        "tests/integration/test_wheel.py",
+        "tests/torture",
+        "tests/types",
+    ],
+    FULL[1]: ["tests/integration/test_doctor.py", *CRON],
+}
+"""What takes longest: each full run leaves out, on SQLite, what the other one tries."""
 
 MEASURED = FULL[-1]
 """Whose full run is measured: a third slower, and its processes end otherwise than a site's do."""
@@ -70,20 +73,22 @@ def docs(session: nox.Session) -> None:
 )
 def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite, and where everything runs on the database servers too."""
-    full = (session.python, django) in FULL
+    pair = (session.python, django)
     session.install("-e", ".[uwsgi]", f"Django~={django}.0", "-r", "tests/requirements.txt")
-    if not full:
+    if pair not in FULL:
         session.run("pytest", "-q", *SHORT, "tests/yardstick", env={"DATABASE": "sqlite"})
         return
-    if (session.python, django) == MEASURED:
+    others = [
+        f"--ignore={path}" for full_run in FULL if full_run != pair for path in ONCE[full_run]
+    ]
+    if pair == MEASURED:
         MEASURES.mkdir(parents=True, exist_ok=True)
         env = {"DATABASE": "sqlite", "COVERAGE_FILE": str(MEASURES / "data")}
-        others = [f"--ignore={path}" for path in ONCE]
         session.run("coverage", "run", "-m", "pytest", "-q", *others, env=env)
     else:
-        session.run("pytest", "-q", env={"DATABASE": "sqlite"})
+        session.run("pytest", "-q", *others, env={"DATABASE": "sqlite"})
     session.install("mysqlclient>=2.2.1")
-    for server, selection in ON_SERVERS[session.python, django].items():
+    for server, selection in ON_SERVERS[pair].items():
         session.run("pytest", "-q", *selection, env={"DATABASE": server})
 
 
