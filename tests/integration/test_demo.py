@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+from http import HTTPStatus
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
@@ -63,6 +65,13 @@ class Demo:
     def get(self, path):
         with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return answer.read().decode()
+
+    def is_healthy(self):
+        try:
+            return '"healthy": true' in self.get("/health/spooler/")
+        except HTTPError as error:
+            assert error.code == HTTPStatus.SERVICE_UNAVAILABLE
+            return False
 
     def press(self, button):
         """Press a button of the queue page."""
