@@ -174,10 +174,12 @@ def other(spool: Spool, name: str) -> TaskFile | None:
     return next((file for file in _others(spool) if file.name == name), None)
 
 
-def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
+def near(
+    spool: Spool, identifiers: Collection[str], *, only_close: bool = False
+) -> Iterator[TaskFile]:
     """Yield every file that has not failed, those first that were made when these ids were made.
 
-    The id of what is no task is its file's name.
+    The id of what is no task is its file's name. ``only_close`` leaves out those of other seconds.
     """
     moments = sorted({_moment(identifier) for identifier in identifiers})
     distance = _distance_from(moments)
@@ -202,7 +204,8 @@ def near(spool: Spool, identifiers: Collection[str]) -> Iterator[TaskFile]:
     nearest = by_distance(close=True)
     yield from _running(spool, None)  # last listed: a claim takes a file there
     yield from _popped(nearest)
-    yield from _popped(by_distance(close=False))
+    if not only_close:
+        yield from _popped(by_distance(close=False))
 
 
 def _popped(heap: list[tuple[float, str, str, Place, str]]) -> Iterator[TaskFile]:

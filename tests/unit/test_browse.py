@@ -243,9 +243,12 @@ def test_position_that_is_none_is_the_beginning(spool, position):
 def test_many_tasks_are_found_by_one_listing(spool, monkeypatch):
     ids = [tasks.add.enqueue(value).id for value in range(50)]
     listed = []
-    monkeypatch.setattr(
-        overview, "near", lambda spool, ids: listed.append(spool) or listing.near(spool, ids)
-    )
+
+    def near(spool, ids, **options):
+        listed.append(spool)
+        return listing.near(spool, ids, **options)
+
+    monkeypatch.setattr(overview, "near", near)
     assert {found[0] for found in operations.find([spool], ids)} == set(ids)
     assert listed == [spool]
 
