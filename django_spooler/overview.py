@@ -91,6 +91,7 @@ class Process:
     pid: int
     kind: str
     """"uwsgi", or "work" for the plain worker."""
+    host: str
     task: str | None
     """The dotted path of what it runs now."""
     since: datetime
@@ -133,6 +134,14 @@ def processes(spool: Spool) -> list[Process]:
     return [_process(spool, card) for card, alive in cards(spool) if alive and card.role == RUNNER]
 
 
+def process_of(spool: Spool, file: TaskFile) -> Process | None:
+    """Return the living process that runs a task, None where none does."""
+    name = os.path.basename(os.path.dirname(file.path)) if file.state == "running" else None
+    return next(
+        (_process(spool, card) for card, alive in cards(spool) if alive and card.name == name), None
+    )
+
+
 def entries(spool: Spool, state: str) -> Iterator[Entry]:
     """Yield the files of one of the STATES: ready ones in their order, failed ones newest last."""
     if state == "failed":
@@ -155,11 +164,16 @@ def find_file(spool: Spool, identifier: str, seconds: float | None = None) -> Ta
 
 
 def locate(
-    spool: Spool, identifiers: Iterable[str], seconds: float | None = None
+    spool: Spool,
+    identifiers: Iterable[str],
+    seconds: float | None = None,
+    *,
+    only_close: bool = False,
 ) -> Iterator[tuple[str, TaskFile]]:
     """Yield the ids that are found, each with where its task stands; the directory is listed once.
 
-    Tasks enqueued when the ids were made are read first, the others for ``seconds`` at most.
+    Tasks enqueued when the ids were made are read first, the others for ``seconds`` at most; none of
+    these with ``only_close``.
     """
     missing = dict.fromkeys(identifiers)
     for identifier in list(missing):
@@ -168,7 +182,7 @@ def locate(
             path = spool.path("failed", identifier)
             yield identifier, TaskFile("failed", path, identifier, None)
     until = None
-    for file in near(spool, missing) if missing else ():
+    for file in near(spool, missing, only_close=only_close) if missing else ():
         if seconds is not None:
             until = until or time.monotonic() + seconds  # all were listed then
         if (identifier := _identifier(file)) in missing:
@@ -340,12 +354,13 @@ def _process(spool: Spool, card: Card) -> Process:
         try:
             message, _ = read(path, signed=False)
             # The claim was a rename, and a rename sets the ctime.
-            return Process(
-                pid=card.pid, kind=card.kind, task=message.task, since=_utc(os.lstat(path).st_ctime)
-            )
+            task, since = message.task, os.lstat(path).st_ctime
+            break
         except (UnreadableTask, OSError):
             continue
-    return Process(pid=card.pid, kind=card.kind, task=None, since=_utc(card.since))
+    else:
+        task, since = None, card.since
+    return Process(pid=card.pid, kind=card.kind, host=card.host, task=task, since=_utc(since))
 
 
 def _text(name: str) -> str:

@@ -237,6 +237,7 @@ class TaskAdmin(SpoolerAdmin):
             entry=entry,
             waits=why_it_waits(spool, file, entry),
             detail=overview.detail(entry),
+            process=overview.process_of(spool, file),
             change_link=self._change_link(request, entry),
             actions={
                 name: action.verb

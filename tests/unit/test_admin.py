@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import shutil
+import socket
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,7 @@ from django_spooler.spool import listing, packet
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.names import PREFIX
-from django_spooler.spool.place import Place
+from django_spooler.spool.place import Place, claimed_name
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 
 from . import tasks_for_tests as tasks
@@ -539,6 +540,25 @@ def test_failed_task_is_retried_with_changes_and_keeps_what_is_hidden(
     assert (changed.queue, changed.priority) == ("mail", 7)
     message, _ = read(changed.file, signed=False)
     assert (message.args, message.kwargs) == (["eve", "tiger"], {"host": "new"})
+
+
+def test_detail_of_a_running_task_tells_process_host_and_since_when(log_in_with, spool):
+    identifier = tasks.add.enqueue(1, 2).id
+    (entry,) = overview.entries(spool, "ready")
+    card = HeldCard(spool, new_card(RUNNER, "work", "1"))
+    place = Place.of(entry.queue, entry.priority)
+    name = claimed_name(place, os.path.basename(entry.file))
+    os.rename(entry.file, os.path.join(card.running, name))
+    answer = log_in_with("view_task").get(f"{LIST}{identifier}/change/")
+    process = answer.context["process"]
+    assert (process.pid, process.host) == (os.getpid(), socket.gethostname())
+    assert abs(process.since - timezone.now()) < timedelta(minutes=1)
+    shown = answer.content.decode()
+    assert f"<td>{os.getpid()} (work)</td>" in shown
+    assert f"<td>{socket.gethostname()}</td>" in shown
+    assert "Runs since" in shown
+    os.unlink(os.path.join(card.running, name))
+    card.leave()
 
 
 # In other languages
