@@ -26,6 +26,10 @@ def test_pages_fit_and_are_accessible_in_every_look(open_admin, failed, look):
         expect(page).to_have_title(f"{name} | Django site admin")
         keep_picture(page, f"{name.lower()}-{look}")
         assert_fits_and_is_accessible(page)
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("textarea").first).to_be_visible()
+    keep_picture(page, f"call-{look}")
+    assert_fits_and_is_accessible(page)
 
 
 def test_list_follows_the_queue_and_keeps_what_is_selected(open_admin, failed, open_page):
