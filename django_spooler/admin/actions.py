@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from .. import operations
 from ..browse import Target
+from ..exceptions import SpoolerError
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile
 from .forms import PriorityForm, RoundForm
@@ -107,18 +108,27 @@ class Round:
     seen: set[str] = field(default_factory=set)
     """The ids of these and of those it could not be done to."""
 
+    refusals: list[str] = field(default_factory=list)
+    """Why it could not be done to tasks of ``seen``, a sentence for each."""
+
     is_last: bool = False
     """Whether nothing is left for another one."""
 
     def run(self, act: Callable[[Spool, TaskFile], bool], targets: Iterable[Target | None]) -> None:
-        """Act on the targets till the time is up. Raise SpoolerError; what was done is noted."""
+        """Act on the targets till the time is up; one that fails holds up no other.
+
+        Raise SpoolerError where the targets cannot be found; what was done is noted.
+        """
         until = time.monotonic() + self.seconds
         for target in targets:
             if target is not None:
                 identifier, spool, file = target
                 self.seen.add(identifier)
-                if act(spool, file):
-                    self.done.append(identifier)
+                try:
+                    if act(spool, file):
+                        self.done.append(identifier)
+                except SpoolerError as error:
+                    self.refusals.append(str(error))
             if time.monotonic() > until:
                 return
         self.is_last = True

@@ -168,12 +168,15 @@ class TaskAdmin(SpoolerAdmin):
             work.is_last = True
         finally:
             self._log(request, action, form, work.done, chosen is None)
+        for refusal in list(dict.fromkeys(work.refusals))[:SHOWN]:
+            messages.error(request, refusal)
         count = (told["count"] or 0) + len(work.done)
         if not work.is_last:
             left = None if chosen is None else [name for name in chosen if name not in work.seen]
             form.data = {**told, "count": count, "position": matching.position}
             return self._go_on(request, action, form, left, count)
-        missed = len(work.seen if chosen is None else set(chosen)) - len(work.done)
+        asked = len(work.seen if chosen is None else set(chosen))
+        missed = asked - len(work.done) - len(work.refusals)
         _tell(request, action.told(form.terms), count, missed)
         return HttpResponseRedirect(request.get_full_path())
 

@@ -251,23 +251,26 @@ def test_chosen_tasks_too_are_done_in_rounds(log_in_with, spool, monkeypatch):
     assert [entry.id for entry in overview.entries(spool, "ready")] == [left]
 
 
-def test_what_was_done_before_an_error_is_logged(log_in_with, spool, monkeypatch):
+def test_what_cannot_be_done_to_one_task_is_told_and_done_to_the_others(
+    log_in_with, spool, monkeypatch
+):
     for value in range(3):
         tasks.add.enqueue(value)
-    discarded = []
+    asked = []
 
-    def discard_one(self, path):
-        if discarded:
+    def discard_the_second(self, path):
+        asked.append(path)
+        if len(asked) == 2:
             raise SpoolUnavailable("The disk is on fire.")
-        discarded.append(path)
         return True
 
-    monkeypatch.setattr(Spool, "discard_waiting", discard_one)
+    monkeypatch.setattr(Spool, "discard_waiting", discard_the_second)
     everything = {"action": "discard_selected", "select_across": "1", "post": "yes"}
     shown = log_in_with("all").post(LIST, everything, follow=True).content.decode()
     assert "The disk is on fire." in shown
-    assert "1 task: Discarded." in shown
-    assert LogEntry.objects.get().object_repr.startswith("1 tasks")
+    assert "2 tasks: Discarded." in shown
+    assert "in no state for that" not in shown
+    assert LogEntry.objects.get().object_repr.startswith("2 tasks")
 
 
 # What they show
