@@ -18,7 +18,7 @@ from .spool.listing import files
 from .spool.names import new_id
 from .spool.place import Place
 
-_PRIORITY = 100
+PRIORITY = 100
 """The highest: it waits for a free process, and not for what was enqueued before."""
 
 _LOOK_PAUSE = 0.0005
@@ -54,7 +54,7 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
     """
     job = _job(task, queue)
     start = time.monotonic()
-    path = spool.publish(packet.encode(packet.MARK, job.body), Place.of(queue, _PRIORITY))
+    path = spool.publish(packet.encode(packet.MARK, job.body), Place.of(queue, PRIORITY))
     song = None
     try:
         song = _listen(spool, path, start, start + seconds)
@@ -116,7 +116,7 @@ def _job(task: AnyTask, queue: str) -> Job:
         args=[],
         kwargs={},
         queue=queue,
-        priority=_PRIORITY,
+        priority=PRIORITY,
         backend=task.backend,
         enqueued_at=time.time(),
     )

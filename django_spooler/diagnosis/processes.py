@@ -4,11 +4,12 @@ import os
 import time
 from collections.abc import Iterator
 
+from .. import canary
 from ..browse import COUNTED, capped
 from ..processes.identity import package_version, site_identity
 from ..spool.directory import Spool
 from ..spool.files import is_directory
-from ..spool.listing import count
+from ..spool.listing import count, priorities
 from ..spool.names import printable
 from ..spool.place import TREE
 from ..spool.process import RUNNER, SERVER, SPOOLER, SUPERVISOR, Card, cards
@@ -169,13 +170,8 @@ def _set_up(spool: Spool, card: Card) -> Iterator[Problem]:
             " library's) stands still in a web worker between two requests.",
             "enable-threads = true",
         )
-    if facts.get("ordered") is False and (stuck := _numbered(spool)):
-        yield Problem(
-            "not-ordered",
-            f"{who} has no spooler-ordered: the tasks with a priority that another library put into"
-            f" {os.path.join(spool.directory, stuck)} are never looked at.",
-            "spooler-ordered = true",
-        )
+    if facts.get("ordered") is False and (why := _why_ordered(spool)):
+        yield Problem("not-ordered", f"{who} has no spooler-ordered{why}", "spooler-ordered = true")
     if facts.get("version", package_version()) != package_version():
         yield Problem(
             "versions",
@@ -189,6 +185,24 @@ def _set_up(spool: Spool, card: Card) -> Iterator[Problem]:
             f"{who} is version {_told(facts.get('uwsgi'))}; django-spooler needs 2.0.28.",
             "pip install 'uWSGI>=2.0.28'",
         )
+
+
+def _why_ordered(spool: Spool) -> str | None:
+    """Return what goes wrong, or would, without ``spooler-ordered``; None where nobody asks for it."""
+    if stuck := _numbered(spool):
+        return (
+            ": the tasks with a priority that another library put into"
+            f" {os.path.join(spool.directory, stuck)} are never looked at."
+        )
+    used = priorities(spool) - {0, canary.PRIORITY}  # the doctor's own tells nothing
+    if used:
+        return (
+            f", and tasks here have priorities ({', '.join(map(str, sorted(used)))}). Those of"
+            " django-spooler run in their order all the same. But uWSGI's own loop would never run"
+            " what another library gives a priority=, and a damaged file that comes in beside a due"
+            " task of another library could be lost."
+        )
+    return None
 
 
 def _numbered(spool: Spool) -> str | None:

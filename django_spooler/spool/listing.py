@@ -15,7 +15,7 @@ from itertools import chain, groupby, islice
 
 from .directory import Spool
 from .files import modified, names_if_open, names_in
-from .names import id_time, order
+from .names import id_time, is_moment, order
 from .place import Place, is_number, parse_claimed_name, parse_level
 from .scanned import is_bell, is_guard, scanned_files
 
@@ -88,7 +88,11 @@ def _oldest(directory: tuple[Place, str]) -> float | None:
         return None
     # Only those of the first second are looked at closely; the second stands in their names.
     candidates = [name for name in names if str(first) in name]
-    return min(filter(None, (order(name)[0] / 1e6 for name in candidates)), default=float(first))
+    return _first_moment(candidates) or _first_moment(names)
+
+
+def _first_moment(names: list[str]) -> float | None:
+    return min(filter(is_moment, (order(name)[0] / 1e6 for name in names)), default=None)
 
 
 def _groups(spool: Spool, state: str) -> Iterator[tuple[str, int, float | None]]:
@@ -110,11 +114,21 @@ def _first_second(names: list[str]) -> int | None:
     """Return the first second that ``order`` tells of, as fast as 100,000 names ask for."""
     try:
         first = min(name.rsplit("_", 2)[1] for name in names if ";" not in name)
-        if len(first) == _DIGITS and all(";" not in name for name in names):
+        if (
+            len(first) == _DIGITS
+            and is_moment(int(first))
+            and all(";" not in name for name in names)
+        ):
             return int(first)
     except (ValueError, IndexError):
         pass
-    return min(filter(None, map(_second, names)), default=None)
+    return min(filter(is_moment, map(_second, names)), default=None)
+
+
+def priorities(spool: Spool) -> set[int]:
+    """Return the priorities that tasks of ours have waited with, now or before."""
+    states = ("ready", "scheduled")
+    return {place.priority for state in states for place, _ in _shelves(spool, state, None)}
 
 
 def overdue(spool: Spool, before: float) -> dict[str, float]:

@@ -91,11 +91,16 @@ def id_time(identifier: str) -> float | None:
         seconds = int(identifier[:12], 16) / 1000
     except ValueError:
         return None
-    return seconds if len(identifier) == 32 and _FIRST < seconds < _LAST else None
+    return seconds if len(identifier) == 32 and is_moment(seconds) else None
 
 
 _FIRST, _LAST = 1.5e9, 4e9
-"""Seconds since the epoch between which an id of ours was made: the years 2017 to 2096."""
+"""Seconds since the epoch between which a task was made: the years 2017 to 2096."""
+
+
+def is_moment(seconds: float) -> bool:
+    """Tell whether a task can have been made then; the name of another's file may tell anything."""
+    return _FIRST < seconds < _LAST
 
 
 def printable(text: str) -> str:

@@ -194,3 +194,23 @@ def test_set_up_of_the_server_is_told_by_its_card(served, facts, identifiers):
     for card in (spooler, at_work):
         card.leave()
     assert told == identifiers
+
+
+@pytest.mark.parametrize(
+    ("ordered", "priority", "identifiers"),
+    [
+        (False, 5, {"not-ordered"}),
+        (False, -1, {"not-ordered"}),
+        (False, 0, set()),
+        (True, 5, set()),
+    ],
+)
+def test_priorities_ask_for_an_ordered_spooler(served, ordered, priority, identifiers):
+    tasks.add.using(priority=priority).enqueue(1)
+    at_work = HeldCard(served, new_card(SUPERVISOR, "uwsgi", "1"))
+    spooler = HeldCard(served, new_card(SPOOLER, "uwsgi", "1", facts={"ordered": ordered}))
+    told = found()
+    for card in (spooler, at_work):
+        card.leave()
+    assert told.keys() == identifiers
+    assert all(f"priorities ({priority})" in message for message in told.values())

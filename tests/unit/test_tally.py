@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from django_spooler.spool.directory import Spool
-from django_spooler.spool.listing import Tally, overdue, tally
+from django_spooler.spool.listing import Tally, oldest_ready, overdue, tally
 
 NAME = "uwsgi_spoolfile_on_web1_4711_1_1804289383_{}_7"
 NOW = 1_764_000_000
@@ -27,7 +27,10 @@ def put(spool, *parts):
     [
         [],
         ["foreign", "a_b_c", "_", "uwsgi_spoolfile_on_x_0_0_0_0_0"],
+        ["uwsgi_spoolfile_on_x_0_0_0_5_0", "x_5_1"],
+        ["x_0000000005_1", "x_99999999999_1"],
         [NAME.format(NOW + 3) + f";a=1;r={(NOW + 9) * 1_000_000}"],
+        [NAME.format(NOW + 3) + ";r=5"],
     ],
 )
 def test_oldest_is_the_first_that_tells_a_time(spool, others):
@@ -35,6 +38,7 @@ def test_oldest_is_the_first_that_tells_a_time(spool, others):
         put(spool, "ready", "default", "100", name)
     put(spool, "ready", "default", "0", NAME.format(NOW + 1))
     put(spool, "ready", "mail", "100", "foreign")
+    assert int(oldest_ready(spool) or 0) == NOW
     assert tally(spool, "ready") == {
         "default": Tally(3 + len(others), NOW),
         "mail": Tally(1, None),
