@@ -96,7 +96,7 @@ class TaskAdmin(SpoolerAdmin):
             total=capped(page.total),
             choices=choices(request.GET),
             sorts=sorts(request.GET, query),
-            hidden={name: request.GET.get(name, "") for name in ("state", "o", "error")},
+            hidden={name: request.GET.get(name, "") for name in ("state", "o")},
         )
 
     def _act(self, request: HttpRequest) -> HttpResponse:

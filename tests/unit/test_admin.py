@@ -288,6 +288,17 @@ def test_list_has_tabs_search_and_pages(log_in_with, spool):
     assert set(re.findall(r"number-\d+", found)) == {"number-77"}
 
 
+def test_failed_tasks_are_filtered_by_the_class_of_their_error(log_in_with, spool, failed):
+    client = log_in_with("view_task")
+    assert 'name="error"' in client.get(f"{LIST}?state=failed").content.decode()
+    found = client.get(f"{LIST}?state=failed&error=ValueError")
+    assert [entry.id for entry in found.context["page"].entries] == [failed]
+    assert re.findall(r'name="error" value="([^"]*)"', found.content.decode()) == ["ValueError"]
+    other = client.get(f"{LIST}?state=failed&error=KeyError")
+    assert not other.context["page"].entries
+    assert 'name="error"' not in client.get(f"{LIST}?state=ready").content.decode()
+
+
 @pytest.mark.parametrize("query", ["state=x", "p=x", "p=99999999999", "o=---", "age=x", "queue=.."])
 def test_what_an_address_cannot_mean_breaks_nothing(log_in_with, spool, query):
     assert log_in_with("view_task").get(f"{LIST}?{query}").status_code == 200
