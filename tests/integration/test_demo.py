@@ -146,7 +146,7 @@ def test_fresh_checkout_serves_the_site_and_ctrl_c_ends_it(checkout, start, serv
         assert "Django administration" in demo.get("/admin/login/")
         assert ".module" in demo.get("/static/admin/css/base.css")
         assert "demo_project.status.crons.log_the_queue" in demo.get("/queue/")
-        assert '"healthy": true' in demo.get("/health/spooler/")
+        wait_until(demo.is_healthy, "its spooler has come up too")
         demo.end()
     told = re.findall(r"^Password: +\S{12} ", first.said + other.said, re.MULTILINE)
     assert len(told) == 1
