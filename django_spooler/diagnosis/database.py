@@ -1,7 +1,8 @@
-"""What is wrong with the tables, where tasks need any."""
+"""What is wrong with the tables: tasks need them with some options, the admin's permissions always."""
 
 from collections.abc import Iterator
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.connection import ConnectionDoesNotExist
@@ -15,24 +16,24 @@ _APP = "django_spooler"
 
 
 def problems() -> Iterator[Problem]:
-    """Yield what keeps ``RESULTS = "database"`` or ``CRON`` from its tables."""
+    """Yield which migrations are missing, and whether a database that is needed cannot be asked."""
     needs = _needs()
-    if not needs:
-        return
     alias = router.db_for_write(TaskRecord)
     try:
         missing = list(_unapplied(alias))
-    except (DatabaseError, ConnectionDoesNotExist) as error:
-        yield Problem(
-            "database",
-            f"Database {alias!r} cannot be asked, and {needs} needs it: {error}",
-            "Correct DATABASES, or start its server.",
-        )
+    except (DatabaseError, ConnectionDoesNotExist, ImproperlyConfigured) as error:
+        if needs:  # else tasks run without any
+            yield Problem(
+                "database",
+                f"Database {alias!r} cannot be asked, and {needs} needs it: {error}",
+                "Correct DATABASES, or start its server.",
+            )
         return
     if missing:
         yield Problem(
             "migrations",
-            f"Database {alias!r} lacks the migrations {', '.join(missing)}, and {needs} needs them.",
+            f"Database {alias!r} lacks the migrations {', '.join(missing)}, and"
+            f" {needs or 'what the admin permits, or RESULTS and CRON once they are set,'} needs them.",
             f"python manage.py migrate --database {alias}",
         )
 

@@ -17,6 +17,9 @@ from .test_disk import mounted
 ENQUEUE = "mysite.calls.enqueue"
 as_root = pytest.mark.applies_if(os.geteuid() == 0)  # who else may mount a disk?
 HEALTHY = Setup("healthy", (*BARE.arguments, "--enable-threads"))
+BACKEND = {"BACKEND": "django_spooler.backend.SpoolerBackend", "QUEUES": ["default", "mail"]}
+WITHOUT_RESULTS = {"default": BACKEND, "kept": BACKEND}
+AWAY = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/no/such/directory/db.sqlite3"}
 
 
 def doctor(site: Site, *arguments: str) -> tuple[int, dict]:
@@ -206,16 +209,25 @@ def test_secret_key_is_another_one(launch, databases):
     assert left_behind(site) == []
 
 
-def test_tables_are_missing(launch, tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"TASKS": WITHOUT_RESULTS}], ids=["results", "none"])
+def test_tables_are_missing(launch, tmp_path, settings):
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "empty.sqlite3")}
-    site = launch.site(OPTIONS={"RESULTS": "database"})
-    site.write_settings({"DATABASES": {"default": database}, "OPTIONS": {"RESULTS": "database"}})
+    site = launch.site(DATABASES={"default": database}, **settings)
     launch.server(HEALTHY, site=site)
     found = findings(site)
     assert found.keys() == {"migrations"}
     assert "django_spooler.0001_initial" in found["migrations"]["message"]
     site.manage("migrate", "--verbosity=0")
     assert findings(site) == {}
+
+
+@pytest.mark.parametrize("others", [{}, {"default": AWAY}], ids=["none", "away"])
+def test_database_that_nothing_needs_may_be_missing(launch, others):
+    site = launch.server(HEALTHY).site
+    site.write_settings({"DATABASES": others, "TASKS": WITHOUT_RESULTS})
+    assert findings(site) == {}
+    site.write_settings({"DATABASES": others})  # whose other backend keeps results
+    assert findings(site).keys() == {"database"}
 
 
 def test_remote_spooler_is_not_reached(launch):
