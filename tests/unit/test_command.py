@@ -111,6 +111,12 @@ def test_unknown_id_is_an_error():
         call_command("spooler", "retry", "nowhere")
 
 
+@pytest.mark.parametrize("verb", ["show", "retry", "discard"])
+def test_id_that_no_file_can_have_is_an_unknown_one(verb):
+    with pytest.raises(CommandError, match="has the id xxx"):
+        call_command("spooler", verb, "x" * 300)
+
+
 def test_options_of_every_command_may_stand_behind_the_sub_command(capsys):
     call_command("spooler", "status", "--json", "--settings", "tests.settings", "-v", "2")
     assert json.loads(capsys.readouterr().out)
