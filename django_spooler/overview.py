@@ -19,7 +19,7 @@ from .redaction import may_hold_secrets, redacted
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import is_gone, modified, names_in, read_file
 from .spool.listing import OTHER, STATES, TaskFile, count, files, near, oldest_ready, other
-from .spool.names import TaskName
+from .spool.names import TaskName, as_text
 from .spool.process import RUNNER, Card, cards
 
 ALL = sys.maxsize
@@ -81,7 +81,7 @@ class Entry:
     @property
     def shown_file(self) -> str:
         """The path as text, whatever bytes it is of."""
-        return _text(self.file)
+        return as_text(self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +232,7 @@ def _identifier(file: TaskFile) -> str:
     try:
         return read(file.path, signed=False)[0].id
     except (UnreadableTask, OSError):
-        return _text(TaskName.parse(file.name).base)
+        return as_text(TaskName.parse(file.name).base)
 
 
 def paused(spool: Spool, queues: list[str]) -> list[str]:
@@ -255,7 +255,7 @@ def _entry(file: TaskFile) -> Entry:
     try:
         message, journal = read(file.path, signed=False)
     except (UnreadableTask, OSError) as error:
-        return Entry(id=_text(base.base), reason=str(error), **known)
+        return Entry(id=as_text(base.base), reason=str(error), **known)
     told, _ = _told_by(message, journal)
     return Entry(id=message.id, **known, **told)
 
@@ -284,7 +284,7 @@ def _other_entry(file: TaskFile) -> Entry:
         told["reason"] = str(error)
     except OSError as error:
         told["reason"] = f"it cannot be read: {error.strerror}"
-    return Entry(id=file.name, state=OTHER, file=file.path, **told)
+    return Entry(id=as_text(file.name), state=OTHER, file=file.path, **told)
 
 
 def _told_by(
@@ -361,11 +361,6 @@ def _process(spool: Spool, card: Card) -> Process:
     else:
         task, since = None, card.since
     return Process(pid=card.pid, kind=card.kind, host=card.host, task=task, since=_utc(since))
-
-
-def _text(name: str) -> str:
-    """Return a name or path as text that can be encoded: bytes that are no UTF-8 as ``\\xff``."""
-    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _utc(timestamp: float) -> datetime:

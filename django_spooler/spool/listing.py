@@ -15,7 +15,7 @@ from itertools import chain, groupby, islice
 
 from .directory import Spool
 from .files import modified, names_if_open, names_in
-from .names import id_time, is_moment, order
+from .names import as_text, id_time, is_moment, order
 from .place import Place, is_number, parse_claimed_name, parse_level
 from .scanned import is_bell, is_guard, scanned_files
 
@@ -184,8 +184,8 @@ def files(
 
 
 def other(spool: Spool, name: str) -> TaskFile | None:
-    """Return the file of OTHER that has this name, None where there is none."""
-    return next((file for file in _others(spool) if file.name == name), None)
+    """Return the file of OTHER that has this name ``as_text``, None where there is none."""
+    return next((file for file in _others(spool) if as_text(file.name) == name), None)
 
 
 def near(

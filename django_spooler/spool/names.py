@@ -103,6 +103,11 @@ def is_moment(seconds: float) -> bool:
     return _FIRST < seconds < _LAST
 
 
+def as_text(name: str) -> str:
+    """Return a name or path as text that can be encoded: bytes that are no UTF-8 as ``\\xff``."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def printable(text: str) -> str:
     """Return text from a file or its name as a terminal or log can show it, on as many lines."""
     return "".join(

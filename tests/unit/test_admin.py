@@ -346,6 +346,15 @@ def test_file_whose_name_is_no_text_is_shown(log_in_with, spool, content):
     assert r"\xff_1_1" in shown.content.decode()
 
 
+def test_file_of_another_library_whose_name_is_no_text_is_shown(log_in_with, spool):
+    name = b"uwsgi_spoolfile_on_\xff_1_1_1_1_1"
+    Path(spool.directory, os.fsdecode(name)).write_bytes(b"\x11\x00\x00\x00")
+    client = log_in_with("all")
+    page = client.get(f"{LIST}?state=other").content.decode()
+    (link,) = re.findall(r'href="(/[^"]+/change/)"', page)
+    assert r"\xff_1_1" in client.get(link).content.decode()
+
+
 @pytest.mark.parametrize("name", ["%00", "x" * 300, "x" * 5000, "%ED%A0%80", "_00", "..", "%2e"])
 def test_id_that_no_file_can_have_is_not_found(log_in_with, spool, name):
     assert log_in_with("view_task").get(f"{LIST}{name}/change/").status_code in (302, 404)
