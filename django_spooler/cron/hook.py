@@ -19,13 +19,14 @@ def install() -> None:
     """
     from django_cron import cron as mails
     from django_cron.management.commands import runcrons as theirs
+    from django_cron.models import CronJobLog
 
     from ..management.commands import runcrons as ours
 
     CronJobManager.__new__ = _new_manager
     theirs.Command = ours.Command
     ended = _EndedLogs()
-    ended.model = mails.CronJobLog
+    ended.model = CronJobLog
     mails.CronJobLog = SimpleNamespace(objects=ended)
 
 
