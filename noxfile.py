@@ -1,5 +1,6 @@
 """The matrix: what is tested here is what the package claims to run on."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ ON_SERVERS = {
     FULL[0]: {"postgresql": [*SHORT, *CRON], "mariadb": SHORT},
     FULL[1]: {"postgresql": SHORT, "mariadb": [*SHORT, *CRON]},
 }
-"""What each full run tries on the database servers: the nodes of periodic jobs take minutes."""
+"""What is tried on the database servers: the nodes of periodic jobs, which take minutes, once on each."""
 
 ONCE = {
     FULL[0]: [
@@ -43,6 +44,9 @@ MEASURED = FULL[-1]
 MEASURES = Path(".cache/coverage").resolve()
 """Where each process of that run leaves what it covered."""
 
+BUILDING = Path(".cache/building").resolve()
+"""Locked while this checkout is built."""
+
 
 @nox.session(python="3.12")
 def lint(session: nox.Session) -> None:
@@ -55,26 +59,27 @@ def lint(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def types(session: nox.Session) -> None:
     """Check the package's types, strictly, on the Django whose stubs know everything we use."""
-    session.install("mypy", "django-stubs", "types-uWSGI", "Django~=5.2.0", ".[prometheus,rich]")
+    session.install("mypy", "django-stubs", "types-uWSGI")
+    _install_this(session, "Django~=5.2.0", ".[prometheus,rich]")
     session.run("mypy")
 
 
 @nox.session(python="3.12")
 def docs(session: nox.Session) -> None:
     """Build the documentation; whatever does not resolve is an error."""
-    session.install("-r", "docs/requirements.txt", ".")
+    session.install("-r", "docs/requirements.txt")
+    _install_this(session, ".")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 
 @nox.session
 @nox.parametrize(
-    "python,django",
-    [nox.param(*pair, tags=["longest"] if pair == FULL[0] else []) for pair in MATRIX],
+    "python,django", [nox.param(*pair, tags=["full"] if pair in FULL else []) for pair in MATRIX]
 )
 def tests(session: nox.Session, django: str) -> None:
-    """Run the tests on SQLite, and where everything runs on the database servers too."""
+    """Run the tests on SQLite."""
+    _install(session, django)
     pair = (session.python, django)
-    session.install("-e", ".[uwsgi]", f"Django~={django}.0", "-r", "tests/requirements.txt")
     if pair not in FULL:
         session.run("pytest", "-q", *SHORT, "tests/yardstick", env={"DATABASE": "sqlite"})
         return
@@ -87,9 +92,29 @@ def tests(session: nox.Session, django: str) -> None:
         session.run("coverage", "run", "-m", "pytest", "-q", *others, env=env)
     else:
         session.run("pytest", "-q", *others, env={"DATABASE": "sqlite"})
+
+
+@nox.session
+@nox.parametrize("python,django", FULL)
+def servers(session: nox.Session, django: str) -> None:
+    """Run on PostgreSQL and MariaDB what a database can make a difference to."""
+    _install(session, django)
     session.install("mysqlclient>=2.2.1")
-    for server, selection in ON_SERVERS[pair].items():
+    for server, selection in ON_SERVERS[session.python, django].items():
         session.run("pytest", "-q", *selection, env={"DATABASE": server})
+
+
+def _install(session: nox.Session, django: str) -> None:
+    session.install(f"Django~={django}.0", "-r", "tests/requirements.txt")
+    _install_this(session, "-e", ".[uwsgi]", f"Django~={django}.0")
+
+
+def _install_this(session: nox.Session, *what: str) -> None:
+    """Install this checkout; its build leaves files in it, and sessions run beside each other."""
+    BUILDING.parent.mkdir(exist_ok=True)
+    with BUILDING.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        session.install(*what)
 
 
 @nox.session(python="3.12")
