@@ -175,7 +175,7 @@ def test_minute_is_asked_for_when_it_begins(spool, queue, watcher, monkeypatch):
     name = publish(spool, due=later)
     schedule.make_due_ready()
     assert schedule.next_due() <= later
-    monkeypatch.setattr(time, "time_ns", lambda: int(later * 1e9) + 1)
+    monkeypatch.setattr(time, "time_ns", lambda: int((later + 0.001) * 1e9))
     schedule.make_due_ready()
     assert queue.claim().task_name.base == name
 
