@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass
 
 from .compat import AnyTask
-from .cron.own import own_task
 from .executors.base import Job
 from .message import Message
 from .operations import discard
 from .overview import find_file
+from .own import own_task
 from .result import new_result
 from .spool import packet
 from .spool.directory import Spool

@@ -23,11 +23,11 @@ from .. import browse, diagnosis, operations, overview
 from ..backends import served_directories
 from ..browse import COUNTED, Group, Matching, capped
 from ..compat import AnyTask
-from ..cron.own import is_own
 from ..exceptions import SpoolerError
 from ..message import Message
 from ..models import Task
 from ..overview import Entry
+from ..own import is_own
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile
 from ..tasks import find_task, task_names

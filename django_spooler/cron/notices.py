@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 from django.core import mail
 
 from ..exceptions import SpoolerError
+from ..own import own_task
 from .jobs import Job
-from .own import own_task
 
 logger = logging.getLogger("django_spooler")
 

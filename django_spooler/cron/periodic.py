@@ -20,6 +20,7 @@ from ..executors import Executor
 from ..executors import Job as SpoolJob
 from ..message import Message
 from ..models import CronRun
+from ..own import own_task
 from ..processes.duty import QUEUE
 from ..result import new_result
 from ..tasks import SpoolerTask
@@ -27,7 +28,6 @@ from . import claims, functions, manager
 from .jobs import PeriodicJob, note_problem
 from .lease import Outcome, runs
 from .notices import SENT
-from .own import own_task
 from .site_jobs import AnyJob, claim_now, find_known, known_jobs
 
 logger = logging.getLogger("django_spooler")

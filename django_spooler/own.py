@@ -7,9 +7,9 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from ..backends import backend_for_own_tasks, queue_for_own_tasks
-from ..decorators import spooler_task
-from ..tasks import SpoolerTask
+from .backends import backend_for_own_tasks, queue_for_own_tasks
+from .decorators import spooler_task
+from .tasks import SpoolerTask
 
 _names: set[str] = set()
 
