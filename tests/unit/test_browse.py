@@ -17,7 +17,6 @@ from django_spooler.consumer import Consumer
 from django_spooler.exceptions import SpoolerError
 from django_spooler.spool import listing
 from django_spooler.spool.counts import Counts
-from django_spooler.spool.directory import Spool
 from django_spooler.spool.place import Place
 from django_spooler.spool.queue import Claimed
 
@@ -25,15 +24,8 @@ from . import tasks_for_tests as tasks
 
 
 @pytest.fixture(autouse=True)
-def spool(settings, tmp_path):
-    options = {"SPOOLERS": dict.fromkeys(["default", "mail"], tmp_path), "OUTSIDE_UWSGI": "spool"}
-    backend = {
-        "BACKEND": "django_spooler.backend.SpoolerBackend",
-        "QUEUES": ["default", "mail"],
-        "OPTIONS": options,
-    }
-    settings.TASKS = {"default": backend}
-    return Spool(tmp_path)
+def spool(spool_of_two_queues):
+    return spool_of_two_queues
 
 
 def shown(spool, query, number=1, size=100):

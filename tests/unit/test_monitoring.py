@@ -19,7 +19,6 @@ from django_spooler import operations
 from django_spooler.health import health
 from django_spooler.metrics import SpoolerCollector, metrics
 from django_spooler.spool.counts import Counts
-from django_spooler.spool.directory import Spool
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 
 from . import tasks_for_tests as tasks
@@ -35,16 +34,9 @@ urlpatterns = [
 
 
 @pytest.fixture(autouse=True)
-def spool(settings, tmp_path):
-    options = {"SPOOLERS": dict.fromkeys(["default", "mail"], tmp_path), "OUTSIDE_UWSGI": "spool"}
-    backend = {
-        "BACKEND": "django_spooler.backend.SpoolerBackend",
-        "QUEUES": ["default", "mail"],
-        "OPTIONS": options,
-    }
-    settings.TASKS = {"default": backend}
+def spool(settings, spool_of_two_queues):
     settings.ROOT_URLCONF = __name__
-    return Spool(tmp_path)
+    return spool_of_two_queues
 
 
 @pytest.fixture
