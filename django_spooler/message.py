@@ -19,6 +19,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from itertools import product
+from operator import attrgetter
 from pathlib import PurePath
 from types import NoneType
 from typing import Any
@@ -347,25 +349,30 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "task": (str,),
+    "args": (list,),
+    "kwargs": (dict,),
+    "queue": (str,),
+    "priority": (int,),
+    "backend": (str,),
+    "enqueued_at": (int, float),
+    "run_after": (int, float, NoneType),
+    "redact": (list, NoneType),
+    "request_id": (str, NoneType),
+}
+_SOUND_TYPES = frozenset(product(*_TYPES.values()))
+_values_of = attrgetter(*_TYPES)
+
+
 def _checked(fields: dict[str, Any]) -> Message:
     try:
         message = Message(**fields)
     except TypeError as error:
         raise DamagedTask(f"the message's fields are not ours: {error}") from error
-    if not (
-        type(message.id)
-        is type(message.task)
-        is type(message.queue)
-        is type(message.backend)
-        is str
-        and type(message.args) is list
-        and type(message.kwargs) is dict
-        and type(message.priority) is int
-        and type(message.enqueued_at) in (int, float)
-        and type(message.run_after) in (int, float, NoneType)
-        and type(message.redact) in (list, NoneType)
-        and type(message.request_id) in (str, NoneType)
-        and all(type(place) in (int, str) for place in message.redact or ())
+    if tuple(map(type, _values_of(message))) not in _SOUND_TYPES or not all(
+        type(place) in (int, str) for place in message.redact or ()
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
     if not (message.id.isascii() and message.id.isalnum() and len(message.id) <= _ID_MAX):

@@ -18,7 +18,7 @@ MAX_FILE_SIZE = 1 << 30
 """Bytes; uWSGI writes a body with one ``write``, which Linux ends short of 2 GiB."""
 T = TypeVar("T")
 _EMPTY_GRACE = 5.0
-_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
@@ -27,20 +27,22 @@ def read_file(path: str, most: int = MAX_FILE_SIZE) -> bytes:
 
     Raise DamagedTask for what is no regular file or over 1 GiB, OSError where it cannot be read.
     """
-    status = os.lstat(path)
-    if kind := _kind(status):  # opening a device may already do harm
-        raise DamagedTask(f"it is {kind}, not a file")
-    if status.st_size > MAX_FILE_SIZE:
-        raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
     try:
         descriptor = os.open(path, _TO_READ)
         try:
+            status = os.fstat(descriptor)
+            if kind := _kind(status):
+                raise DamagedTask(f"it is {kind}, not a file")
+            if status.st_size > MAX_FILE_SIZE:
+                raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
             return _read_whole(descriptor, min(status.st_size, most))
         finally:
             os.close(descriptor)
     except OSError as error:
         if error.errno not in _FILE_AT_FAULT:
             raise
+        if kind := _kind(os.lstat(path)):
+            raise DamagedTask(f"it is {kind}, not a file") from error
         raise DamagedTask(f"it is unreadable: {error.strerror}") from error
 
 
