@@ -56,6 +56,9 @@ CAUGHT_UP = 1000
 TRIES_AFTER_DEATH = 3
 """Times a slot is tried whose runs die, so that a job that kills its process comes to an end."""
 
+TO_BEGIN = timedelta(seconds=3)
+"""How long a claimed run may wait for a process of its node before any node with room takes it."""
+
 RETRY_PAUSE = 2.0
 """Seconds before the second attempt of a slot; doubles with each further one."""
 
@@ -169,7 +172,7 @@ def candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob
 def _candidates(known: Sequence[PeriodicJob]) -> tuple[datetime, list[PeriodicJob]]:
     moment = now(database())
     rows = {row.name: row for row in jobs().filter(name__in=[job.name for job in known])}
-    waiting = to_look_at(moment)
+    waiting = to_look_at(moment) | to_begin(moment)
     found = []
     for job in known:
         row = rows.get(job.name)
@@ -190,19 +193,32 @@ def look() -> tuple[datetime, datetime | None]:
 
 
 def to_look_at(moment: datetime) -> set[str]:
-    """Return the names of the jobs of which a run has to be looked at now."""
-    return set(runs().filter(expires__lte=moment).values_list("job", flat=True))
+    """Return the names of the jobs of which a run has to be looked at now, to whatever end."""
+    found = runs().filter(expires__lte=moment).exclude(outcome=Outcome.CLAIMED)
+    return set(found.values_list("job", flat=True))
+
+
+def to_begin(moment: datetime, room: int | None = None) -> set[str]:
+    """Return the names of the jobs of which a claimed run should have begun; of ``room`` runs at most."""
+    found = runs().filter(expires__lte=moment, outcome=Outcome.CLAIMED).order_by("expires")
+    return set(found.values_list("job", flat=True)[:room])
 
 
 def claim(
-    known: Sequence[PeriodicJob], *, until: datetime | None = None, begin: bool = False
+    known: Sequence[PeriodicJob],
+    *,
+    until: datetime | None = None,
+    begin: bool = False,
+    room: int | None = None,
 ) -> Claims:
     """Decide on all slots of these jobs that are due, and claim those that are to be run.
 
     ``until`` leaves out later slots. With ``begin`` the claimed runs start at once, and of each job
-    one at most is claimed; otherwise whoever runs one begins its lease.
+    one at most is claimed; otherwise whoever runs one begins its lease. ``room`` is for how many runs
+    this node has a process: what another one has claimed and not begun is taken over as far as that
+    goes. None is no limit.
     """
-    return patiently(lambda: _claim(known, until, begin))
+    return patiently(lambda: _claim(known, until, begin, room))
 
 
 def claim_now(job: Job, *, begin: bool = False, slot: datetime | None = None) -> CronRun | None:
@@ -236,7 +252,9 @@ def _claim_now(job: Job, begin: bool, slot: datetime | None) -> CronRun | None:
     return run
 
 
-def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) -> Claims:
+def _claim(
+    known: Sequence[PeriodicJob], until: datetime | None, begin: bool, room: int | None
+) -> Claims:
     with brief_transaction():
         rows = lock(known)
         found = Claims(max((row.now for row in rows.values()), default=EPOCH))
@@ -245,7 +263,8 @@ def _claim(known: Sequence[PeriodicJob], until: datetime | None, begin: bool) ->
         for job in known:
             if job.name not in rows:
                 continue
-            decision = SlotDecision(job, rows[job.name], open_runs.get(job.name, []), begin)
+            left = room and max(0, room - len(found.claimed))
+            decision = SlotDecision(job, rows[job.name], open_runs.get(job.name, []), begin, left)
             decision.decide(until)
             decision.save_known()
             created += decision.created
@@ -305,12 +324,21 @@ _OUTCOMES = {
 class Decision:
     """What becomes of one job's runs, in the transaction that holds its row."""
 
-    def __init__(self, job: Job, row: "Row", open_runs: list[CronRun], begin: bool) -> None:
+    def __init__(
+        self,
+        job: Job,
+        row: "Row",
+        open_runs: list[CronRun],
+        begin: bool,
+        room: int | None = None,
+    ) -> None:
         self._job = job
         self._row = row
         self._runs = open_runs
         self._begin = begin
+        self._room = room
         self._lease = timedelta(seconds=lease_of(job))
+        self._to_begin = min(self._lease, TO_BEGIN)
         self.created: list[CronRun] = []
         self.claimed: list[CronRun] = []
         self.died: list[CronRun] = []
@@ -329,8 +357,9 @@ class Decision:
         for run in self._runs:
             if run.outcome not in ALIVE or run.expires is None or run.expires > self._row.now:
                 continue
-            if run.outcome == Outcome.CLAIMED:
-                self.take(run)  # it never began
+            if run.outcome == Outcome.CLAIMED:  # it never began
+                if self._room is None or len(self.claimed) < self._room:
+                    self.take(run)
                 continue
             if was_away_lately():
                 return
@@ -369,7 +398,7 @@ class Decision:
         run.node = node()
         run.outcome = Outcome.RUNNING if self._begin else Outcome.CLAIMED
         run.start = self._row.now if self._begin else None
-        run.expires = self._row.now + self._lease
+        run.expires = self._row.now + (self._lease if self._begin else self._to_begin)
         self._row.started = run.token
         self.claimed.append(run)
 

@@ -35,14 +35,20 @@ class Verdict:
 
 
 def claim(
-    job: ClassJob, *, force: bool = False, begin: bool = True, dry_run: bool = False
+    job: ClassJob,
+    *,
+    force: bool = False,
+    begin: bool = True,
+    dry_run: bool = False,
+    room: int | None = None,
 ) -> Verdict:
     """Look whether the job is due, and claim its due time for this node if nobody else runs it.
 
     ``force`` claims a run for this moment, due or not. Without ``begin`` whoever runs it begins its
-    lease. ``dry_run`` changes nothing. Raise django.db.Error where the database is away.
+    lease. ``dry_run`` changes nothing. ``room`` is as for functions. Raise django.db.Error where the
+    database is away.
     """
-    while (decision := patiently(lambda: _decide(job, force, begin, dry_run))) is None:
+    while (decision := patiently(lambda: _decide(job, force, begin, dry_run, room))) is None:
         introduce(job)
     if dry_run:
         return replace(decision.verdict, run=None)
@@ -67,13 +73,15 @@ def _insert(job: ClassJob, words: str) -> None:
     jobs().bulk_create([row], ignore_conflicts=True)
 
 
-def _decide(job: ClassJob, force: bool, begin: bool, dry_run: bool) -> "ClassDecision | None":
+def _decide(
+    job: ClassJob, force: bool, begin: bool, dry_run: bool, room: int | None
+) -> "ClassDecision | None":
     """Return the decision, None where the job has no row yet."""
     with brief_transaction():
         row = lock([job]).get(job.name)
         if row is None:
             return None
-        decision = ClassDecision(job, row, runs_of([row]).get(job.name, []), begin)
+        decision = ClassDecision(job, row, runs_of([row]).get(job.name, []), begin, room)
         decision.decide(force)
         if not dry_run:
             decision.save()
@@ -134,7 +142,7 @@ class ClassDecision(Decision):
         return max([*ours, *filter(None, [theirs])], key=lambda last: last.start, default=None)
 
     def _began(self, run: CronRun) -> datetime:
-        began: datetime = run.start or run.expires - self._lease  # the time of its claim
+        began: datetime = run.start or run.expires - self._to_begin  # the time of its claim
         return began
 
     def _slot(self, last: Last | None, force: bool) -> datetime | None:

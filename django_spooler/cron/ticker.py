@@ -21,6 +21,7 @@ from ..models import CronRun
 from ..orphans import signal_on_death_of_parent
 from ..processes.duty import QUEUE
 from ..spool.directory import ALL_QUEUES, Spool
+from ..spool.listing import count
 from . import announce, claims, class_claims, history, overview, periodic
 from .classes import ClassJob
 from .clock import DatabaseNow
@@ -35,6 +36,12 @@ TICK = 1.0
 
 _SHORTEST = 0.005
 """Seconds between two looks at least."""
+
+GIVE_WAY = timedelta(seconds=0.25)
+"""How long a node with no process free leaves a slot to the others."""
+
+_FULL_PAUSE = 0.05
+"""Seconds between two looks meanwhile: a process may have become free here."""
 
 _AT_A_TIME = 50
 """Jobs that are decided on in one transaction: the first of many start while others are claimed."""
@@ -51,10 +58,14 @@ _TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 class Ticker:
     """Claims the due slots of the site's jobs for one node."""
 
-    def __init__(self, spool: Spool, *, parent: int, announcements: int) -> None:
-        """Write a byte to the descriptor ``announcements`` for each look that found something."""
+    def __init__(self, spool: Spool, *, parent: int, announcements: int, most: int) -> None:
+        """Write a byte to the descriptor ``announcements`` for each look that found something.
+
+        ``most`` is how many runs this node can have at a time.
+        """
         self._spool = spool
         self._parent = parent
+        self._most = most
         self._announcements = announcements
         self._executor = FileExecutor(spool.directory)
         self._jobs = {job.name: job for job in known_jobs()}
@@ -101,30 +112,55 @@ class Ticker:
             self._knows = True
         moment, look_at = claims.look()
         looked_at = time.monotonic()
-        names = {name for name, start in self._starts.items() if start <= moment}
+        room = self._room()
+        names = self._due(moment, room)
         if look_at is not None and look_at <= moment:
-            names |= claims.to_look_at(moment) & set(self._jobs)
+            names |= self._to_look_at(moment, room) & set(self._jobs)
         if names:
-            self._decide([self._jobs[name] for name in sorted(names)], moment)
+            self._decide([self._jobs[name] for name in sorted(names)], moment, room)
         self._make_round()
-        times = [*self._starts.values(), *([look_at] if look_at else ())]
-        wait: float = min([TICK, *((at - moment).total_seconds() for at in times if at > moment)])
-        return max(_SHORTEST, wait - (time.monotonic() - looked_at))
+        return max(_SHORTEST, self._pause(moment, look_at) - (time.monotonic() - looked_at))
 
-    def _decide(self, looked_for: list[AnyJob], moment: datetime) -> None:
-        self._decide_on_functions(_functions(looked_for), moment)
+    def _room(self) -> int:
+        """Return for how many runs more there is a process."""
+        taken = (count(self._spool, state, self._most, QUEUE) for state in ("ready", "running"))
+        return max(0, self._most - sum(taken))
+
+    def _due(self, moment: datetime, room: int) -> set[str]:
+        """Return the jobs whose time has come; those there is no room for a little later."""
+        due = sorted((start, name) for name, start in self._starts.items() if start <= moment)
+        late = moment - GIVE_WAY
+        return {name for place, (start, name) in enumerate(due) if place < room or start <= late}
+
+    def _to_look_at(self, moment: datetime, room: int) -> set[str]:
+        if not room:
+            return claims.to_look_at(moment - GIVE_WAY)
+        return claims.to_look_at(moment) | claims.to_begin(moment, room)
+
+    def _pause(self, moment: datetime, look_at: datetime | None) -> float:
+        """Return the seconds from the last look to the next."""
+        if any(start <= moment for start in self._starts.values()):
+            return _FULL_PAUSE
+        times = [*self._starts.values(), *([look_at] if look_at else ())]
+        waits: list[float] = [(at - moment).total_seconds() for at in times if at > moment]
+        return min([TICK, *waits])
+
+    def _decide(self, looked_for: list[AnyJob], moment: datetime, room: int) -> None:
+        self._decide_on_functions(_functions(looked_for), moment, room)
         for job in looked_for:
             if isinstance(job, ClassJob):
-                verdict = class_claims.claim(job, begin=False)
+                verdict = class_claims.claim(job, begin=False, room=room)
                 self._hand_over([] if verdict.run is None else [verdict.run])
                 self._look_again(job, verdict.look_at)
 
-    def _decide_on_functions(self, looked_for: list[PeriodicJob], moment: datetime) -> None:
+    def _decide_on_functions(
+        self, looked_for: list[PeriodicJob], moment: datetime, room: int
+    ) -> None:
         """Claim what is still to be claimed: another node may have been faster."""
         _, due = claims.candidates(looked_for)
         for begin in range(0, len(due), _AT_A_TIME):
             some = due[begin : begin + _AT_A_TIME]
-            found = claims.claim(some)
+            found = claims.claim(some, room=room)
             self._hand_over(found.claimed)
             for job in some:
                 announce.decided(job, found)

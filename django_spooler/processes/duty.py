@@ -78,7 +78,7 @@ class Duty:
         """Be the process that ticks, a child of ``parent``."""
         from ..cron.ticker import Ticker  # which needs the site's models
 
-        Ticker(self._spool, parent=parent, announcements=self._announce).run()
+        Ticker(self._spool, parent=parent, announcements=self._announce, most=self.most).run()
 
     def _was_announced(self) -> bool:
         with contextlib.suppress(BlockingIOError):

@@ -205,6 +205,25 @@ def test_machine_runs_no_more_at_a_time_than_it_has_processes_for(site_with, lau
     assert max(busy) == 2
 
 
+def test_what_one_machine_has_no_process_for_starts_on_another(site_with, launch, job):
+    names = {f"{job}-{letter}" for letter in "abc"}
+    jobs = [{"code": name, "every": 2, "gate": "gate"} for name in sorted(names)]
+    sites = [site_with(*jobs, CRON=True, CRON_PROCESSES=1) for _ in range(2)]
+    for site in sites:
+        site.close_gate("gate")
+        launch.server(BARE, site=site)
+
+    def began():
+        return [event["job"] for site in sites for event in site.events("began")]
+
+    wait_until(lambda: len(began()) >= 2, "each machine has begun a run")
+    assert [len(site.events("began")) for site in sites] == [1, 1]
+    (waiting,) = names - set(began())
+    wait_until(lambda: history(sites[0], waiting), "the third run is claimed by one of them")
+    sites[0].open_gate("gate")  # which is free from now on
+    sites[0].wait_for("began", job=waiting)
+
+
 def test_job_goes_on_when_one_of_two_servers_is_stopped(site_with, launch, job):
     jobs = {"code": job, "every": 2}
     first, second = (launch.server(BARE, site=site_with(jobs, CRON=True)) for _ in range(2))

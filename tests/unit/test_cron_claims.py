@@ -161,6 +161,15 @@ def test_claim_that_never_began_is_taken_over_without_a_death() -> None:
     assert len(crons_for_tests.ran) == 1
 
 
+def test_claim_that_waits_for_a_process_goes_to_a_node_that_has_one() -> None:
+    job = job_seen("hourly", 1)
+    (waiting,) = claims.claim([job], room=0).claimed
+    expire("hourly")
+    assert claims.claim([job], room=0).claimed == []
+    (taken,) = claims.claim([job], room=1).claimed
+    assert (taken.slot, taken.token) == (waiting.slot, waiting.token)
+
+
 def test_slot_that_failed_can_be_run_again_by_hand() -> None:
     job = job_seen("hourly", 1)
     crons_for_tests.acts["hourly"] = fail
