@@ -1,7 +1,9 @@
 """What a task may change around it and the next one does not find changed."""
 
 import contextlib
+import logging
 import os
+import resource
 import signal
 import sys
 
@@ -10,15 +12,24 @@ from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
 
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
+"""What a task may bound itself by, and would kill an innocent one by; see ``Descriptors`` for files."""
+
+logger = logging.getLogger("django_spooler")
+
 
 class Surroundings:
     """The process as it is before its first task.
 
-    It holds the current directory, the umask, and what becomes of the usual signals. Environment
-    variables and what modules keep stay as a task leaves them, as in a web worker.
+    It holds the current directory, the umask, the limits of its resources, and what becomes of the
+    usual signals. Environment variables and what modules keep stay as a task leaves them, as in a
+    web worker.
     """
 
     def __init__(self) -> None:
+        self.spoilt = False
+        """Whether a task has changed what this process may not change back."""
+
         signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a task may leave an alarm behind
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else Python cannot put uWSGI's back
         self._handlers = [(signum, getsignal(signum)) for signum in _SIGNALS]
@@ -26,6 +37,7 @@ class Surroundings:
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._directory = os.getcwd()
+        self._limits = [(limit, resource.getrlimit(limit)) for limit in _LIMITS]
 
     def restore(self) -> None:
         """Undo what a task has changed."""
@@ -34,9 +46,23 @@ class Surroundings:
                 signal.signal(signum, handler)
         pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         os.umask(self._umask)
+        for limit, values in self._limits:
+            if resource.getrlimit(limit) != values:
+                self._give_back(limit, values)
         if not _stands_in(self._directory):
             with contextlib.suppress(OSError):
                 os.chdir(self._directory)
+
+    def _give_back(self, limit: int, values: tuple[int, int]) -> None:
+        try:
+            resource.setrlimit(limit, values)
+        except (OSError, ValueError):  # only root may raise a hard limit again
+            self.spoilt = True
+            logger.warning(
+                "Process %d leaves: a task has lowered a hard limit (setrlimit) for good. Another"
+                " takes its place",
+                os.getpid(),
+            )
 
 
 def reopen_output() -> None:

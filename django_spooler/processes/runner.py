@@ -98,10 +98,10 @@ class Runner:
     def run(self, *, until_empty: bool = False) -> None:
         """Serve until told to leave, or until nothing is ready, then give the card back.
 
-        A process whose descriptors are used up leaves too: only a fresh one has any.
+        A process that a task has spoilt leaves too: only a fresh one has any descriptors then.
         """
         self._settle_in()
-        while not self._is_to_leave() and not self._consumer.descriptors.used_up:
+        while not self._is_to_leave() and not self._is_spoilt():
             try:
                 if not self._step():
                     if until_empty:
@@ -257,6 +257,9 @@ class Runner:
             say_leaving(self._last_words)
         if signum != signal.SIGHUP:
             end_within(self._stop_grace, self._last_words, GRACE)
+
+    def _is_spoilt(self) -> bool:
+        return self._consumer.descriptors.used_up or self._surroundings.spoilt
 
     def _is_to_leave(self) -> bool:
         return self._leaving or os.getppid() != self._parent

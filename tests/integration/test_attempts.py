@@ -31,6 +31,8 @@ MEDDLINGS = [
     "fork",
     "fork and return",
     "thread",
+    "limits",
+    "limits for good",
     "process",
     "descriptors",
     "output",
@@ -273,7 +275,7 @@ def test_next_task_runs_as_if_no_task_had_been_before(server, name, how):
     for number in range(3):
         enqueue(server, "rough.tasks.surroundings", f"{name} {number}")
         (after,) = server.site.wait_for("surroundings", tag=f"{name} {number}")
-        for fact in ("directory", "umask", "alarm", "blocked", "shell"):
+        for fact in ("directory", "umask", "alarm", "blocked", "shell", "limits"):
             assert after[fact] == before[fact], fact
     wait_until(lambda: len(server.runners) == 1, "one runner is left")
 

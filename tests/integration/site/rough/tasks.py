@@ -159,7 +159,27 @@ def surroundings(tag):
         alarm=repr(signal.getsignal(signal.SIGALRM)),
         blocked=[int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
         shell=subprocess.run(["true"], check=False).returncode,
+        limits=[resource.getrlimit(limit) for limit in _LIMITS],
     )
+
+
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
+
+
+def _bound_itself():
+    for limit in _LIMITS:
+        resource.setrlimit(limit, (1 << 32, 1 << 32))
+
+
+def _bound_itself_for_good():
+    """Give up the right to undo it, as a process has that is not root's."""
+    _bound_itself()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit = _refuse
+
+
+def _refuse(*_):
+    raise ValueError("not allowed to raise maximum limit")
 
 
 def _go_away():
@@ -202,6 +222,8 @@ _MEDDLINGS = {
     "fork": _fork,
     "fork and return": _fork_and_return,
     "thread": _leave_a_thread,
+    "limits": _bound_itself,
+    "limits for good": _bound_itself_for_good,
     "process": lambda: subprocess.Popen(["sleep", "0.5"]),
     "descriptors": lambda: os.closerange(3, 1024),
     "output": lambda: (os.close(1), os.close(2)),
