@@ -9,7 +9,7 @@ from django.dispatch import receiver
 
 from . import executors
 from .backend import SpoolerBackend
-from .compat import DEFAULT_TASK_QUEUE_NAME, InvalidTaskBackend, task_backends
+from .compat import InvalidTaskBackend, task_backends
 from .conf import Options
 
 
@@ -46,18 +46,6 @@ def process_options() -> Options:
     """
     options = [backend.spooler_options for backend in spooler_backends()]
     return options[0] if options else Options()
-
-
-def backend_for_own_tasks() -> SpoolerBackend | None:
-    """Return the backend that this package's own tasks go to, None where the site has none of ours."""
-    return next(iter(spooler_backends()), None)
-
-
-def queue_for_own_tasks(backend: SpoolerBackend) -> str:
-    """Return the queue of theirs: the default one where the backend has it."""
-    if not backend.queues or DEFAULT_TASK_QUEUE_NAME in backend.queues:
-        return DEFAULT_TASK_QUEUE_NAME
-    return str(min(backend.queues))
 
 
 def queue_names() -> set[str] | None:

@@ -5,18 +5,13 @@ import time
 from dataclasses import dataclass
 
 from .compat import AnyTask
-from .executors.base import Job
-from .message import Message
 from .operations import discard
 from .overview import find_file
-from .own import own_task
-from .result import new_result
+from .own import own_job, own_task
 from .spool import packet
 from .spool.directory import Spool
 from .spool.files import names_in
 from .spool.listing import files
-from .spool.names import new_id
-from .spool.place import Place
 
 PRIORITY = 100
 """The highest: it waits for a free process, and not for what was enqueued before."""
@@ -52,9 +47,9 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
 
     Raise SpoolUnavailable where the directory does not take it.
     """
-    job = _job(task, queue)
+    job = own_job(task, queue=queue, priority=PRIORITY)
     start = time.monotonic()
-    path = spool.publish(packet.encode(packet.MARK, job.body), Place.of(queue, PRIORITY))
+    path = spool.publish(packet.encode(packet.MARK, job.body), job.place)
     song = None
     try:
         song = _listen(spool, path, start, start + seconds)
@@ -107,21 +102,6 @@ def _failed(spool: Spool, path: str) -> tuple[str, str] | None:
         if entry and os.path.basename(entry[0]) == os.path.basename(path):
             return identifier, entry[1].reason
     return None
-
-
-def _job(task: AnyTask, queue: str) -> Job:
-    message = Message(
-        id=new_id(),
-        task=task.module_path,
-        args=[],
-        kwargs={},
-        queue=queue,
-        priority=PRIORITY,
-        backend=task.backend,
-        enqueued_at=time.time(),
-    )
-    options = task.get_backend().spooler_options  # type: ignore[attr-defined]
-    return Job(task, message, new_result(task, message), options)
 
 
 def _open(spool: Spool, path: str) -> int | None:

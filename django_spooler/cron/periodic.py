@@ -5,24 +5,17 @@ The task of a job has the name of its function, so that what fails stands under 
 
 import functools
 import logging
-import secrets
-import time
 from collections.abc import Callable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
 from .. import executors
-from ..backends import backend_for_own_tasks
 from ..context import SpoolerContext
 from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
-from ..executors import Job as SpoolJob
-from ..message import Message
 from ..models import CronRun
-from ..own import own_task
-from ..processes.duty import QUEUE
-from ..result import new_result
+from ..own import CRON_QUEUE, own_job, own_task
 from ..tasks import SpoolerTask
 from . import claims, functions, manager
 from .jobs import PeriodicJob, note_problem
@@ -79,23 +72,14 @@ def hand_over(job: AnyJob, run: CronRun, executor: Executor | None = None) -> No
 
 
 def _put(job: AnyJob, run: CronRun, executor: Executor | None) -> None:
-    task, backend = task_of(job), backend_for_own_tasks()
-    if task is None or backend is None:
-        raise SpoolerError("No entry of TASKS uses django_spooler's backend.")
-    message = Message(
-        id=secrets.token_hex(16),
-        task=task.module_path,
-        args=[job.name, run.token],
-        kwargs={},
-        queue=QUEUE,
-        priority=0,
-        backend=backend.alias,
-        enqueued_at=time.time(),
-        run_after=None,
-    )
-    options = backend.spooler_options
-    chosen = executor or executors.choose(options, task.queue_name)
-    call = SpoolJob(task, message, new_result(task, message), options)
+    task = task_of(job)
+    if task is None:
+        raise SpoolerError(
+            "No entry of TASKS uses django_spooler's backend. Set TASKS = {'default': {'BACKEND':"
+            " 'django_spooler.backend.SpoolerBackend'}}."
+        )
+    call = own_job(task, job.name, run.token, queue=CRON_QUEUE)
+    chosen = executor or executors.choose(call.options, task.queue_name)
     chosen.put(call)
     chosen.finish(call)
 

@@ -19,7 +19,7 @@ from ..executors.file import FileExecutor
 from ..instants import EPOCH
 from ..models import CronRun
 from ..orphans import signal_on_death_of_parent
-from ..processes.duty import QUEUE
+from ..own import CRON_QUEUE
 from ..spool.directory import ALL_QUEUES, Spool
 from ..spool.listing import count
 from . import announce, claims, class_claims, history, overview, periodic
@@ -103,7 +103,7 @@ class Ticker:
             if time.monotonic() < self._goes_on_at:
                 return True
             self._goes_on_at = None
-        return bool({ALL_QUEUES, QUEUE} & self._spool.paused())
+        return bool({ALL_QUEUES, CRON_QUEUE} & self._spool.paused())
 
     def _tick(self) -> float:
         if not self._knows:
@@ -123,7 +123,9 @@ class Ticker:
 
     def _room(self) -> int:
         """Return for how many runs more there is a process."""
-        taken = (count(self._spool, state, self._most, QUEUE) for state in ("ready", "running"))
+        taken = (
+            count(self._spool, state, self._most, CRON_QUEUE) for state in ("ready", "running")
+        )
         return max(0, self._most - sum(taken))
 
     def _due(self, moment: datetime, room: int) -> set[str]:

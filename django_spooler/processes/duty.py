@@ -9,13 +9,11 @@ import fcntl
 import os
 import time
 
-from ..backends import backend_for_own_tasks, queue_for_own_tasks, served_directories
+from ..backends import served_directories
 from ..conf import Options
+from ..own import CRON_QUEUE, own_backend, own_queue
 from ..spool.directory import ALL_QUEUES, Spool
 from ..spool.files import make_directories, names_in
-
-QUEUE = "cron"
-"""The queue of claimed runs. It needs no entry in QUEUES: nobody else enqueues to it."""
 
 _LOOK_PAUSE = 1.0
 """Seconds between two looks for what was handed over and nobody runs."""
@@ -30,10 +28,10 @@ def duty_of(spool: Spool, options: Options) -> "Duty | None":
 
 def _home() -> str | None:
     """Return the one directory of the site whose supervisors may have the duty."""
-    backend = backend_for_own_tasks()
+    backend = own_backend()
     if backend is None:
         return None
-    queue = queue_for_own_tasks(backend)
+    queue = own_queue(backend)
     found = served_directories()
     return next(
         (path for path, queues in found.items() if queue in queues), min(found, default=None)
@@ -65,9 +63,9 @@ class Duty:
         if not self._was_announced() and time.monotonic() < self._next_look:
             return 0
         self._next_look = time.monotonic() + _LOOK_PAUSE
-        if {ALL_QUEUES, QUEUE} & self._spool.paused():
+        if {ALL_QUEUES, CRON_QUEUE} & self._spool.paused():
             return 0
-        ready = self._spool.path("ready", QUEUE)
+        ready = self._spool.path("ready", CRON_QUEUE)
         return sum(len(names_in(os.path.join(ready, level))) for level in names_in(ready))
 
     def look_soon(self) -> None:

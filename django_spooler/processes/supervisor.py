@@ -21,11 +21,12 @@ from ..children import fork
 from ..conf import Options
 from ..exceptions import SpoolerError
 from ..housekeeping import tidy
+from ..own import CRON_QUEUE
 from ..spool.directory import Spool
 from ..spool.files import names_in
 from ..spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
 from ..spool.words import UNSEEN, LastWords, last_words
-from .duty import QUEUE, Duty, duty_of
+from .duty import Duty, duty_of
 from .recovery import Recovery
 from .runner import Runner
 
@@ -240,8 +241,8 @@ class Supervisor:
             self._spool,
             card,
             stop_grace=self._options.STOP_GRACE,
-            queues=[QUEUE] if for_cron else self._queues,
-            spared=None if for_cron or self._duty is None else QUEUE,
+            queues=[CRON_QUEUE] if for_cron else self._queues,
+            spared=None if for_cron or self._duty is None else CRON_QUEUE,
             home=self._home,
             parent=self._card.card.pid,
         )

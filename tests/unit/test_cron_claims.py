@@ -1,15 +1,19 @@
 """Each slot is decided on once, and what becomes of it is what the job asks for."""
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from django_spooler import overview
 from django_spooler.cron import claims, functions, periodic
 from django_spooler.cron.schedule import crontab
 from django_spooler.exceptions import LeaseLost
 from django_spooler.instants import EPOCH
 from django_spooler.models import CronJob, CronRun
+from django_spooler.spool.directory import Spool
+from django_spooler.spool.names import id_time
 
 from . import crons_for_tests
 from .cron_tools import HOUR, expire, job_seen
@@ -190,6 +194,17 @@ def test_second_task_for_a_run_does_not_run_it_again(fails: bool) -> None:
         periodic.hand_over(job, run)
     assert outcomes("hourly") == ["failed" if fails else "success"]
     assert len(crons_for_tests.ran) == 1
+
+
+def test_id_of_a_handed_over_run_tells_its_time_as_that_of_any_task(
+    spool_of_two_queues: Spool,
+) -> None:
+    job, begun = job_seen("hourly", 1), time.time()
+    (run,) = claims.claim([job]).claimed
+    periodic.hand_over(job, run)
+    (task,) = overview.entries(spool_of_two_queues, "ready")
+    assert task.queue == "cron" and task.args == ["hourly", run.token]
+    assert begun - 0.001 <= (id_time(task.id) or 0.0) <= time.time()
 
 
 def fail(context: object) -> None:
