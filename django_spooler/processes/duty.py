@@ -58,6 +58,12 @@ class Duty:
             self._lock = self._try_to_lock()
         return self._lock is not None
 
+    def give_up(self) -> None:
+        """Leave the duty to another process."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def waiting(self) -> int:
         """Return how many runs were handed over and not started, when it is time to look."""
         if not self._was_announced() and time.monotonic() < self._next_look:

@@ -24,7 +24,7 @@ from ..housekeeping import tidy
 from ..own import CRON_QUEUE
 from ..spool.directory import Spool
 from ..spool.files import names_in
-from ..spool.process import RUNNER, SUPERVISOR, HeldCard, new_card, new_card_name
+from ..spool.process import RUNNER, SUPERVISOR, HeldCard, cards, new_card, new_card_name
 from ..spool.words import UNSEEN, LastWords, last_words
 from .duty import Duty, duty_of
 from .recovery import Recovery
@@ -109,6 +109,8 @@ class Supervisor:
         self._next_ticker = 0.0
         self._next_sweep = 0.0
         self._next_tidying = 0.0
+        self._finishing = False
+        """Whether runners that had a task when they were told to leave may still be at it."""
         self._leaving = False
 
     @property
@@ -134,19 +136,31 @@ class Supervisor:
             if time.monotonic() >= self._next_sweep:
                 self._next_sweep = time.monotonic() + _SWEEP_PAUSE
                 self._sweep()
-            if not self._leaving and time.monotonic() >= self._next_start:
+            is_staying = not (self._leaving or self._finishing)
+            if is_staying and time.monotonic() >= self._next_start:
                 self._next_start = time.monotonic() + _RESPAWN_PAUSE
                 while self._count(_Role.RUNNER) < self._runners:
                     self._start(_Role.RUNNER)
                 self._leaving = self._until_empty
-            if not self._leaving and self._duty is not None and self._duty.is_ours():
-                self._do_duty(self._duty)
+            if not self._leaving and self._duty is not None:
+                self._see_to(self._duty)
         except (OSError, SpoolerError):
             logger.exception("Spool directory %s makes trouble", self._spool.directory)
 
     def finish(self) -> None:
-        """Tell the runners to end after their task, however long it takes."""
-        self._tell_to_leave(signal.SIGHUP)
+        """Tell the runners to end after their task, however long it takes.
+
+        Periodic jobs go on meanwhile; what they have started by then is waited for last.
+        """
+        if not self._finishing:
+            self._finishing = True
+            for child in self._children:
+                child.was_told = child.role is not _Role.TICKER
+        told = [child for child in self._children if child.was_told]
+        for child in told:
+            _send(child.pid, signal.SIGHUP)
+        if not told:
+            self._tell_to_leave(signal.SIGHUP)
 
     def leave(self) -> None:
         """Tell the runners to end after their task; what outlasts the grace is killed."""
@@ -167,10 +181,13 @@ class Supervisor:
     def _tell_to_leave(self, signum: int) -> None:
         self._leaving = True
         for child in self._children:
-            if child.role is _Role.TICKER and not child.was_told:
-                child.kill_at = time.monotonic() + _MERCY  # it may wait for a database that is away
-            child.was_told = True
-            _send(child.pid, signum)
+            self._tell(child, signum)
+
+    def _tell(self, child: _Child, signum: int) -> None:
+        if child.role is _Role.TICKER and not child.was_told:
+            child.kill_at = time.monotonic() + _MERCY  # it may wait for a database that is away
+        child.was_told = True
+        _send(child.pid, signum)
 
     def _sweep(self) -> None:
         self._card.keep()
@@ -186,6 +203,26 @@ class Supervisor:
                 max_age=self._options.FAILED_MAX_AGE,
                 max_count=self._options.FAILED_MAX_COUNT,
             )
+
+    def _see_to(self, duty: Duty) -> None:
+        """Do the duty if it is ours; one that is leaving gives it to a process with the new code."""
+        if self._finishing and self._has_successor():
+            duty.give_up()
+            for child in self._children:
+                if child.role is _Role.TICKER:
+                    self._tell(child, signal.SIGHUP)
+        elif duty.is_ours():
+            self._do_duty(duty)
+
+    def _has_successor(self) -> bool:
+        """Tell whether a younger process of this server is there."""
+        ours = self._card.card
+        return any(
+            alive
+            and (card.role, card.kind, card.generation) == (ours.role, ours.kind, ours.generation)
+            and card.since > ours.since
+            for card, alive in cards(self._spool)
+        )
 
     def _do_duty(self, duty: Duty) -> None:
         """Keep the ticker, and start runners for what it handed over."""

@@ -181,6 +181,25 @@ def test_reload_cuts_no_run_and_jobs_go_on(site_with, launch, job):
     assert_each_slot_once(site, job, 1, count + 3)
 
 
+@pytest.mark.parametrize("setup", [BARE, SHIPPED], ids=lambda setup: setup.name)
+def test_jobs_go_on_while_a_reload_waits_for_a_long_task(site_with, launch, job, setup):
+    site = site_with({"code": job, "every": 1}, CRON=True)
+    server = launch.server(setup, site=site)
+    site.close_gate("gate")
+    server.call("mysite.calls.enqueue", "shop.tasks.gated", ["gate"], {})
+    site.wait_for("started")
+    old = set(server.spoolers)
+    with site.managing("spooler", "reload") as command:
+        count = len(site.events("began", job=job))
+        site.wait_for("began", count + 4, job=job)
+        assert old & set(server.spoolers), "the task still runs"
+        site.open_gate("gate")
+        said, _ = command.communicate(timeout=DEADLINE)
+    assert "spoolers came back" in said
+    count = len(site.events("began", job=job))
+    site.wait_for("began", count + 2, job=job)
+
+
 def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, launch, job):
     """A job due every minute that takes three minutes, on four runners, at sixty times the speed."""
     site = site_with({"code": job, "every": 1, "seconds": 3, "overlap": "allow"}, CRON=True)
