@@ -14,7 +14,6 @@ from ..conf import positive_seconds_problem
 from ..perform import in_words
 from .class_schedule import ClassSchedule
 from .jobs import find_job
-from .lock import is_chosen
 
 _CODE_LENGTH = 64
 """Characters of a code that django-cron's log has room for."""
@@ -84,12 +83,7 @@ class ClassJob:
 
 
 def class_jobs() -> list[ClassJob]:
-    """Return the jobs of CRON_CLASSES, in their order; those that cannot run are left out.
-
-    There are none where the site has chosen another lock than ours.
-    """
-    if not is_chosen():
-        return []
+    """Return the jobs of CRON_CLASSES, in their order; those that cannot run are left out."""
     classes = (_class_at(path) for path in _paths())
     return [ClassJob(found) for found in classes if isinstance(found, type) and not problem(found)]
 
@@ -107,11 +101,6 @@ def class_problems() -> Iterator[tuple[str, str]]:
             yield path, f"its code {found.code!r} is that of {namesake} too"
         else:
             seen[found.code] = path
-
-
-def find_class_job(name: str) -> ClassJob | None:
-    """Return the job of CRON_CLASSES with this code or dotted path, None if there is none."""
-    return next((job for job in class_jobs() if name in (job.name, job.path)), None)
 
 
 def _paths() -> Iterable[str]:

@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from ..exceptions import InvalidCronJob
+from ..instants import EPOCH
 
 UTC = timezone.utc
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 _LONGEST = timedelta(days=366 * 50)
 """Further apart two slots of one expression cannot be: ``cronsim`` gives up then too."""
@@ -47,10 +47,10 @@ class Interval:
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """Yield the slots later than ``instant``."""
-        number = (instant - _EPOCH) // self.every
+        number = (instant - EPOCH) // self.every
         while True:
             number += 1
-            yield _EPOCH + number * self.every
+            yield EPOCH + number * self.every
 
     def in_words(self) -> str:
         """Return "every 30 seconds" and the like."""
@@ -79,7 +79,7 @@ class Crontab:
 
     def in_words(self) -> str:
         """Return what ``cronsim`` says of it, and the zone."""
-        return f"{CronSim(self.expression, _EPOCH).explain()} ({self.zone})"
+        return f"{CronSim(self.expression, EPOCH).explain()} ({self.zone})"
 
     def _from(self, start: datetime) -> Iterator[datetime]:
         """Yield slots from some time before ``start`` on; one may come twice, none too late."""
@@ -141,14 +141,14 @@ def crontab(expression: str, zone: str | tzinfo) -> Crontab:
             f"{expression!r} is no crontab expression: {problem}. It has five fields (minute, hour,"
             " day of the month, month, day of the week), as in '*/5 * * * *'"
         ) from problem
-    if problem is not None or next(schedule.after(_EPOCH), None) is None:
+    if problem is not None or next(schedule.after(EPOCH), None) is None:
         raise InvalidCronJob(f"{expression!r} never comes true: no such month has such a day")
     return schedule
 
 
 def _problem(expression: str) -> CronSimError | None:
     try:
-        CronSim(expression, _EPOCH)
+        CronSim(expression, EPOCH)
     except CronSimError as error:
         return error
     return None

@@ -4,21 +4,29 @@ from datetime import datetime
 
 from ..models import CronRun
 from . import claims, class_claims
-from .classes import ClassJob, class_jobs, find_class_job
+from .classes import ClassJob, class_jobs
 from .jobs import PeriodicJob, all_jobs, find_job
+from .lock import is_chosen
 
 AnyJob = PeriodicJob | ClassJob
 
 
 def known_jobs() -> list[AnyJob]:
     """Return the site's jobs, in the order of their names."""
-    found: list[AnyJob] = [*all_jobs(), *class_jobs()]
+    found: list[AnyJob] = [*all_jobs(), *_class_jobs()]
     return sorted(found, key=lambda job: job.name)
 
 
 def find_known(name: str) -> AnyJob | None:
     """Return the job of this name, or of a class's dotted path; None if the site has none."""
-    return find_job(name) or find_class_job(name)
+    return find_job(name) or next(
+        (job for job in _class_jobs() if name in (job.name, job.path)), None
+    )
+
+
+def _class_jobs() -> list[ClassJob]:
+    """Return the jobs that are classes: none where the site has chosen another lock than ours."""
+    return class_jobs() if is_chosen() else []
 
 
 def introduce(job: AnyJob) -> None:
