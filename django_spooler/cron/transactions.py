@@ -2,7 +2,7 @@
 
 Such a node says nothing, and its connection stands, so a server would keep its locks for ever. Here it
 ends the connection of whoever leaves a transaction waiting; the node finds that when it wakes up, and
-decides anew. MySQL has nothing of the kind, and on SQLite the lock is the frozen process's own.
+decides anew. On SQLite the lock is the frozen process's own, and nobody can end it.
 """
 
 import contextlib
@@ -23,13 +23,8 @@ _POSTGRESQL = (  # until the transaction ends
     f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}s', true),"
     f" set_config('lock_timeout', '{LOCK_TIMEOUT}s', true)"
 )
-_MYSQL = {"innodb_lock_wait_timeout": LOCK_TIMEOUT}
-_MARIADB = {
-    **_MYSQL,
-    "idle_transaction_timeout": IDLE_TIMEOUT,
-    "idle_write_transaction_timeout": IDLE_TIMEOUT,
-    "idle_readonly_transaction_timeout": IDLE_TIMEOUT,
-}
+_MYSQL = {"innodb_lock_wait_timeout": LOCK_TIMEOUT, "wait_timeout": IDLE_TIMEOUT}
+"""The limits of a session, as MySQL and MariaDB both have them."""
 
 
 @contextlib.contextmanager
@@ -53,11 +48,10 @@ def brief_transaction() -> Iterator[None]:
 @contextlib.contextmanager
 def _session_limits(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Limit the session, which has no limits of one transaction; afterwards it is as it was."""
-    limits = _MARIADB if connection.mysql_is_mariadb else _MYSQL  # type: ignore[attr-defined]
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(f'@@SESSION.{name}' for name in limits)}")
-        before = dict(zip(limits, cursor.fetchone(), strict=True))
-    _set(connection, limits)
+        cursor.execute(f"SELECT {', '.join(f'@@SESSION.{name}' for name in _MYSQL)}")
+        before = dict(zip(_MYSQL, cursor.fetchone(), strict=True))
+    _set(connection, _MYSQL)
     try:
         yield
     finally:

@@ -25,8 +25,7 @@ pytestmark = [
 _LIMITS = {
     "postgresql": "SELECT current_setting('idle_in_transaction_session_timeout'),"
     " current_setting('lock_timeout')",
-    "mysql": "SELECT @@innodb_lock_wait_timeout, @@idle_transaction_timeout,"
-    " @@idle_write_transaction_timeout, @@idle_readonly_transaction_timeout",
+    "mysql": "SELECT @@innodb_lock_wait_timeout, @@wait_timeout",
 }
 
 
