@@ -36,6 +36,15 @@ def enqueue(count: int, seconds: float = 0.0, function: str = "enqueue") -> floa
     return time.perf_counter() - began
 
 
+def enqueue_in_bulk(count: int) -> float:
+    """Enqueue ``count`` tasks in one block, and return the seconds it took."""
+    began = time.perf_counter()
+    with peer().bulk_enqueue():
+        for _ in range(count):
+            peer().enqueue(0.0)
+    return time.perf_counter() - began
+
+
 def idle(count: int, patience: float) -> list[float]:
     """Return the seconds from before each ``enqueue`` to the start of its task, one at a time."""
     put, board, found = peer().enqueue, Board(), []

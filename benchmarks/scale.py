@@ -228,9 +228,16 @@ def fsync(scale: Scale) -> dict[str, float]:
     with running(peer("spooler"), scale.disk, FSYNC=True) as instance:
         warm_up(instance, _PATIENCE)
         enqueued = rates(instance, size, _PATIENCE)[0]
+        with frozen(instance.workers):
+            in_bulk = size / instance.call("enqueue_in_bulk", size)
     with tempfile.TemporaryDirectory(prefix="bench-disk-", dir=scale.disk) as name:
         floor = _synced_files(Path(name), size)
-    return {"enqueue, /s": enqueued, "the disk alone, /s": floor, "ours to it": enqueued / floor}
+    return {
+        "enqueue, /s": enqueued,
+        "the disk alone, /s": floor,
+        "ours to it": enqueued / floor,
+        "enqueue in bulk, /s": in_bulk,
+    }
 
 
 def _synced_files(directory: Path, count: int) -> float:

@@ -1,19 +1,17 @@
 """The task backend: what ``TASKS = {"default": {"BACKEND": ...}}`` names."""
 
 import inspect
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from . import database, executors, results
+from . import bulk, executors, results
 from .compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -21,20 +19,17 @@ from .compat import (
     AnyTaskResult,
     BaseTaskBackend,
     InvalidTask,
-    task_enqueued,
 )
 from .conf import Options, entry_problems, problems, queues_problems
-from .exceptions import EnqueueError, InvalidArguments, InvalidOptions, InvalidSpoolerTask
+from .exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
 from .executors import Job
-from .logs import current_request_id, fields_of
+from .handover import Handover
+from .logs import current_request_id
 from .message import Message, normalize_arguments
 from .redaction import hidden_arguments
 from .result import new_result
 from .spool.names import new_id
 from .tasks import SpoolerTask, option_problem, register, waits_for_commit
-
-logger = logging.getLogger("django_spooler")
-
 
 _VALID_KEPT = 1024
 """Tasks remembered as valid; ``using()`` makes a new one each time."""
@@ -112,53 +107,17 @@ class SpoolerBackend(BaseTaskBackend):
             redact=hidden_arguments(task, plain_args, plain_kwargs),
             request_id=current_request_id(self.spooler_options),
         )
-        job = Job(task, message, new_result(task, message), self.spooler_options)
-        executor = executors.choose(self.spooler_options, task.queue_name)
-        if waits_for_commit(task, self.spooler_options) and (waiting := database.in_transactions()):
-            is_kept = results.commits_with(waiting, self.spooler_options)
-            if is_kept:
-                results.keep(job.result, published=False)
-            _after_commits(waiting, partial(self._put_after_commit, executor, job, is_kept))
-        else:
-            self._keep_and_put(executor, job)
+        options = self.spooler_options
+        handover = Handover(
+            type(self),
+            executors.choose(options, task.queue_name),
+            options,
+            waits_for_commit(task, options),
+            [job := Job(task, message, new_result(task, message), options)],
+        )
+        if not bulk.takes(handover):
+            handover.go()
         return job.result
-
-    def _put_after_commit(self, executor: executors.Executor, job: Job, is_kept: bool) -> None:
-        """Queue a call whose transaction is committed: too late to roll anything back."""
-        name = f"{job.message.task} id={job.message.id}"
-        try:
-            if is_kept:
-                self._publish(executor, job)
-            else:
-                self._keep_and_put(executor, job)
-        except EnqueueError as error:
-            if is_kept:
-                # The committed row tells of it, and a runner queues it later.
-                fields = fields_of(job.result, job.message)
-                logger.exception("Task %s is committed, but not queued yet", name, extra=fields)
-                return
-            raise type(error)(
-                f"The transaction is committed, but its task {name} is not queued, nor is what the"
-                f" transaction enqueued after it: {error}"
-            ) from error
-
-    def _keep_and_put(self, executor: executors.Executor, job: Job) -> None:
-        if job.options.RESULTS:
-            with results.kept(job.result):
-                executor.put(job)
-        else:
-            executor.put(job)
-        self._announce(executor, job)
-
-    def _publish(self, executor: executors.Executor, job: Job) -> None:
-        with results.publishing(job.result) as is_first:
-            if is_first:
-                executor.put(job)
-        self._announce(executor, job)
-
-    def _announce(self, executor: executors.Executor, job: Job) -> None:
-        task_enqueued.send_robust(type(self), task_result=job.result)
-        executor.finish(job)
 
     def get_result(self, result_id: str) -> AnyTaskResult:
         """Return a stored result.
@@ -260,19 +219,3 @@ def _check_signature(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, An
 
 def _timestamp(run_after: datetime | None) -> float | None:
     return None if run_after is None else run_after.timestamp()
-
-
-def _after_commits(waiting: list[BaseDatabaseWrapper], put: Callable[[], None]) -> None:
-    """Call ``put`` once the transactions of all ``waiting`` connections have been committed.
-
-    One that is rolled back never says so, and then ``put`` is never called.
-    """
-    aliases = {connection.alias for connection in waiting}
-
-    def committed(alias: str) -> None:
-        aliases.discard(alias)
-        if not aliases:
-            put()
-
-    for connection in waiting:
-        connection.on_commit(partial(committed, connection.alias))

@@ -53,6 +53,17 @@ def in_transactions() -> list[BaseDatabaseWrapper]:
     return [connection for connection in found if connection.in_atomic_block]
 
 
+def depth() -> tuple[tuple[str, int], ...]:
+    """Return how deep in ``atomic()`` blocks this thread is, for each connection that is in any."""
+    if not _opened:
+        return ()
+    return tuple(
+        (connection.alias, len(connection.savepoint_ids))
+        for connection in connections.all(initialized_only=True)
+        if connection.in_atomic_block
+    )
+
+
 def _ends_by_hand(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether no ``atomic()`` commits: hooks run late then, or never (``transaction.rollback``)."""
     if connection.connection is None:

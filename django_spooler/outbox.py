@@ -64,7 +64,7 @@ def _publish_of(backend: "SpoolerBackend") -> None:
 
 def _publish(job: Job) -> None:
     executor = executors.choose(job.options, job.message.queue)
-    with results.publishing(job.result) as is_first:
+    with results.publishing([job.result]) as is_first:
         if is_first:
             executor.put(job)
             logger.warning(

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
 from .conf import Options
-from .exceptions import EnqueueError, UnknownTask
+from .exceptions import UnknownTask
 from .logs import contained, fields_of
 from .message import Message
 from .result import SpoolerResult, as_datetime
@@ -20,7 +20,7 @@ from .tasks import find_task
 from .unsynced import End, Unsynced
 
 if TYPE_CHECKING:
-    from django.db.models import Field
+    from django.db.models import Field, QuerySet
 
     from .models import TaskRecord
 
@@ -51,14 +51,26 @@ def commits_with(waiting: Sequence[BaseDatabaseWrapper], options: Options) -> bo
     return [connection.alias for connection in waiting] == [router.db_for_write(TaskRecord)]
 
 
-def keep(result: SpoolerResult, *, published: bool) -> "TaskRecord":
-    """Keep a new result, in the transaction its database is in.
+def keep(results: Sequence[SpoolerResult], *, published: bool) -> None:
+    """Keep new results, in the transaction their database is in.
 
-    Unless it is ``published``, the ``outbox`` will see to its file if nobody else does.
+    Unless they are ``published``, the ``outbox`` will see to their files if nobody else does. A process
+    that dies before the tasks are accepted leaves results that stay READY, and nobody was told their
+    ids.
     """
     from .models import TaskRecord
 
-    return TaskRecord.objects.create(  # type: ignore[misc]
+    records = [_as_record(result, published) for result in results]
+    if len(records) == 1:
+        records[0].save(force_insert=True)  # one statement, where many take a transaction
+    else:
+        TaskRecord.objects.bulk_create(records)
+
+
+def _as_record(result: SpoolerResult, published: bool) -> "TaskRecord":
+    from .models import TaskRecord
+
+    return TaskRecord(  # type: ignore[misc]
         id=result.id,
         task=result.task.module_path,
         backend=result.backend,
@@ -73,34 +85,40 @@ def keep(result: SpoolerResult, *, published: bool) -> "TaskRecord":
     )
 
 
-@contextmanager
-def kept(result: SpoolerResult) -> Iterator[None]:
-    """Keep a new result, and drop it again where the block does not accept the task.
-
-    One statement: a process that dies before the task is accepted leaves a result that stays READY,
-    and nobody was told its id.
-    """
-    record = keep(result, published=True)
-    try:
-        yield
-    except EnqueueError:
-        record.delete()
-        raise
+def drop(results: Sequence[SpoolerResult]) -> None:
+    """Drop results again whose tasks were not accepted."""
+    _records_of(results).delete()
 
 
 @contextmanager
-def publishing(result: SpoolerResult) -> Iterator[bool]:
-    """Note in the committed result that the block writes the task's file; yield whether it is to.
+def publishing(results: Sequence[SpoolerResult]) -> Iterator[bool]:
+    """Note in committed results that the block writes their tasks' files; yield whether it is to.
 
-    The row is locked meanwhile: of the process that enqueued the task and the ``outbox``, which
-    writes what seems forgotten, only one does.
+    The rows are locked meanwhile: of the process that enqueued the tasks and the ``outbox``, which
+    writes what seems forgotten, only one does. It is not to where another has written any of them.
     """
     from .models import TaskRecord
 
-    with transaction.atomic(using=router.db_for_write(TaskRecord)):
-        records = TaskRecord.objects.filter(id=result.id)
+    using = router.db_for_write(TaskRecord)
+    with transaction.atomic(using=using):
+        records = _records_of(results)
+        updated = records.filter(published=False).update(published=True)
         # A result that somebody deleted takes no task with it.
-        yield bool(records.filter(published=False).update(published=True)) or not records.exists()
+        are_first = updated == len(results) or updated == records.count()
+        if not are_first:
+            transaction.set_rollback(True, using=using)
+        yield are_first
+
+
+def unpublish(results: Sequence[SpoolerResult]) -> None:
+    """Leave the files of these tasks to the ``outbox`` after all."""
+    _records_of(results).update(published=False)
+
+
+def _records_of(results: Sequence[SpoolerResult]) -> "QuerySet[TaskRecord]":
+    from .models import TaskRecord
+
+    return TaskRecord.objects.filter(id__in=[result.id for result in results])
 
 
 def save(result: SpoolerResult, options: Options) -> None:

@@ -5,7 +5,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from benchmarks import board, sampling
-from django_spooler import spooler_task
+from django_spooler import bulk_enqueue, spooler_task
+
+__all__ = ["bulk_enqueue"]
 
 
 @spooler_task

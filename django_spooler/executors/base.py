@@ -1,12 +1,16 @@
 """What an executor is given, and what it is."""
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..compat import AnyTask
 from ..conf import Options
 from ..message import Message, encode
 from ..result import SpoolerResult
+from ..spool import packet
+from ..spool.directory import Draft
 from ..spool.place import Place
 
 
@@ -31,6 +35,11 @@ class Job:
         """Where its file belongs."""
         return Place.of(self.message.queue, self.message.priority)
 
+    @property
+    def draft(self) -> Draft:
+        """Its file, as it is to be written."""
+        return Draft(packet.encode(packet.MARK, self.body), self.place, self.due(time.time()))
+
     def due(self, now: float) -> float | None:
         """Return its time if that is still to come (seconds since the epoch)."""
         run_after = self.message.run_after
@@ -46,6 +55,15 @@ class Executor(ABC):
 
         Raise EnqueueError and keep nothing where it cannot be accepted.
         """
+
+    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        """Hand jobs of one backend over, in their order; yield each once it is accepted.
+
+        Raise EnqueueError at the first that cannot be; it and those behind it are not kept.
+        """
+        for job in jobs:
+            self.put(job)
+            yield job
 
     def finish(self, job: Job) -> None:  # noqa: B027, it is nothing for most
         """Do what is left in this process once it was announced that the job is accepted."""

@@ -1,9 +1,8 @@
 """Out through a spool file of our own writing: for processes that are not uWSGI."""
 
-import time
+from collections.abc import Iterator, Sequence
 
 from ..spool.directory import Spool
-from ..spool.packet import MARK, encode
 from .base import Executor, Job
 
 
@@ -15,6 +14,9 @@ class FileExecutor(Executor):
 
     def put(self, job: Job) -> None:
         """Publish the job's file. Raise SpoolUnavailable where the directory refuses it."""
-        self._spool.publish(
-            encode(MARK, job.body), job.place, due=job.due(time.time()), fsync=job.options.FSYNC
-        )
+        self._spool.publish_together([job.draft], fsync=job.options.FSYNC)
+
+    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        """Publish the files of all jobs, or of none. Raise SpoolUnavailable."""
+        self._spool.publish_together([job.draft for job in jobs], fsync=jobs[0].options.FSYNC)
+        yield from jobs

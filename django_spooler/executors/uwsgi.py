@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import time
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from ..spool.directory import Spool
@@ -32,13 +33,21 @@ class UwsgiExecutor(Executor):
 
     def put(self, job: Job) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
-        due = job.due(time.time())
         if job.options.FSYNC:
-            self._own.publish(encode(MARK, job.body), job.place, due=due, fsync=True)
-        else:
-            path = self._spool(job, due)
-            if due is not None:
-                _set_exact_time(path, due)
+            self._own.publish_together([job.draft], fsync=True)
+            return
+        due = job.due(time.time())
+        path = self._spool(job, due)
+        if due is not None:
+            _set_exact_time(path, due)
+
+    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        """Spool the jobs; with ``FSYNC`` all or none. Raise SpoolUnavailable."""
+        if not jobs[0].options.FSYNC:
+            yield from super().put_all(jobs)
+            return
+        self._own.publish_together([job.draft for job in jobs], fsync=True)
+        yield from jobs
 
     def _spool(self, job: Job, due: float | None) -> str:
         place, body = job.place, job.body

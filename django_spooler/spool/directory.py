@@ -27,12 +27,14 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 from ..exceptions import SpoolUnavailable
 from .files import (
+    begin_to_sync,
     is_closed,
     is_directory,
     is_gone,
@@ -71,6 +73,16 @@ _durable: set[tuple[str, int]] = set()
 _DURABLE_MAX = 1000
 
 STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to become a task's file."""
+
+    content: bytes
+    place: Place
+    due: float | None = None
+    """Seconds since the epoch; None is at once."""
 
 
 class Spool:
@@ -132,34 +144,44 @@ class Spool:
         nothing behind where the directory does not take it. With ``fsync`` the file and every
         directory that leads to it are on the disk then.
         """
-        base = new_base()
-        directory = place.ready if due is None else place.scheduled(due)
-        beside, target = self.path("tmp", base), os.path.join(self.directory, directory, base)
+        return self.publish_together([Draft(content, place, due)], fsync=fsync)[0]
+
+    def publish_together(self, drafts: Sequence[Draft], *, fsync: bool = False) -> list[str]:
+        """Write the files of many tasks whole, then make them visible; return their paths.
+
+        Where the directory does not take them all, raise SpoolUnavailable and leave nothing behind,
+        but for what a process has claimed meanwhile. All are open at a time. With ``fsync`` the files
+        and every directory that leads to them are on the disk then, which they reach together.
+        """
+        beside = [self.path("tmp", new_base()) for _ in drafts]
+        visible: list[str] = []
         with self._explained():
             try:
-                self._write(beside, content, due, fsync)
-                target = _rename_into(beside, target)
+                self._write(beside, drafts, fsync)
+                for path, draft in zip(beside, drafts, strict=True):
+                    visible.append(_rename_into(path, self._path_for(draft, path)))
+                if fsync:
+                    self._make_durable(visible)
             except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(beside)
-                raise
-            if fsync:
-                self._make_durable(target)
-        return target
+                for path in beside:
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+                # What is claimed is on its way: the sync of where it stood covers the move out of it.
+                taken_back = [path for path in visible if _take_back(path)]
+                if taken_back or len(visible) < len(drafts):
+                    raise
+        return visible
 
-    def _make_durable(self, path: str) -> None:
-        """Bring a new file's entry to the disk, or take the file back.
+    def _path_for(self, draft: Draft, beside: str) -> str:
+        place, due = draft.place, draft.due
+        directory = place.ready if due is None else place.scheduled(due)
+        return os.path.join(self.directory, directory, os.path.basename(beside))
 
-        One that is claimed meanwhile is on its way: the sync of the directory it stood in covers
-        the move out of it.
-        """
-        try:
-            sync_directory(os.path.dirname(path))
-            self._make_way_durable(os.path.dirname(path))
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-                raise
+    def _make_durable(self, paths: list[str]) -> None:
+        """Bring the entries of new files to the disk."""
+        for directory in dict.fromkeys(map(os.path.dirname, paths)):
+            sync_directory(directory)
+            self._make_way_durable(directory)
 
     def _make_way_durable(self, directory: str) -> None:
         """Bring the entries that lead to a directory to the disk, if this process has not yet."""
@@ -171,20 +193,29 @@ class Spool:
             _durable.clear()
         _durable.add(identity)
 
-    def _write(self, path: str, content: bytes, due: float | None, fsync: bool) -> None:
+    def _write(self, paths: list[str], drafts: Sequence[Draft], fsync: bool) -> None:
+        with contextlib.ExitStack() as stack:
+            files = []
+            for path, draft in zip(paths, drafts, strict=True):
+                file = stack.enter_context(self._new_file(path))
+                files.append(file)
+                view = memoryview(draft.content)
+                while view:
+                    view = view[file.write(view) :]
+                if draft.due is not None:
+                    set_due(path, draft.due)
+            if fsync:
+                for file in files:
+                    begin_to_sync(file.fileno())
+                for file in files:
+                    os.fsync(file.fileno())
+
+    def _new_file(self, path: str) -> FileIO:
         try:
-            file = open(path, "xb", buffering=0, opener=private)
+            return open(path, "xb", buffering=0, opener=private)
         except FileNotFoundError:
             self.make_tree()
-            file = open(path, "xb", buffering=0, opener=private)
-        with file:
-            view = memoryview(content)
-            while view:
-                view = view[file.write(view) :]
-            if due is not None:
-                set_due(path, due)
-            if fsync:
-                os.fsync(file.fileno())
+            return open(path, "xb", buffering=0, opener=private)
 
     # Moving
 
@@ -399,7 +430,7 @@ class Spool:
         beside = self.path("tmp", new_base())
         with self._explained():
             try:
-                self._write(beside, content, due, fsync)
+                self._write([beside], [Draft(content, place, due)], fsync)
                 aside = self.set_aside(
                     path, _REWRITTEN, identifier=identifier, task=task, name=str(name)
                 )
@@ -486,6 +517,17 @@ def is_spool_name(name: str) -> bool:
     Source: ``spooler_manage_task`` in uWSGI's ``core/spooler.c``.
     """
     return name.startswith(PREFIX) or is_number(name)
+
+
+def _take_back(path: str) -> bool:
+    """Delete a file that was made visible; False where it is gone, as when a process has claimed it."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # what is told is the error this one comes from
+    return True
 
 
 def _rename_into(path: str, target: str) -> str:

@@ -38,6 +38,7 @@ VERBS = [
     "enqueue_into_nothing",
     "enqueue_for_later",
     "enqueue_with_fsync",
+    "enqueue_many_with_fsync",
     "claim",
     "settle_done",
     "settle_again",
@@ -68,7 +69,7 @@ def test_nothing_is_lost_or_doubled_by_one_error(faulty, verb):
 
 
 # What is refused because of its fsync is taken back, which "for good" forbids too.
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "enqueue_with_fsync"])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if "with_fsync" not in verb])
 def test_nothing_is_lost_or_doubled_by_an_error_that_stays(faulty, verb):
     for error in ERRORS:
         assert faulty.call("mysite.faulty.sweep", verb, error, True) >= 1
@@ -180,13 +181,35 @@ def test_with_fsync_a_task_of_another_priority_is_on_the_disk(launch, shim):
         assert ["fsync", directory] in [call[:2] for call in calls[back:]]
 
 
-def assert_durable(calls):
-    """Assert that after these calls a power cut leaves the file, its content and the way to it.
+@pytest.mark.parametrize("process", ["uwsgi", "outside"])
+def test_with_fsync_many_tasks_of_a_block_are_on_the_disk_by_one_sync_of_their_directory(
+    launch, shim, process
+):
+    site = launch.site(OPTIONS={"FSYNC": True, "OUTSIDE_UWSGI": "spool"})
+    site.environment["LD_PRELOAD"] = str(shim)
+    served = launch.server(BARE, site=site) if process == "uwsgi" else launch.producer(site)
+    calls = served.call("mysite.faulty.trace_bulk_enqueue", 20, str(site.directory))
+    published = {  # the last time, since the first fails where the directory is not there yet
+        target: number
+        for number, (name, path, target) in enumerate(calls)
+        if (name, os.path.basename(path)) == ("rename", os.path.basename(target))
+    }
+    assert len(published) == 20
+    for renamed in published.values():
+        assert_durable(calls, renamed)
+    (ready,) = set(map(os.path.dirname, published))
+    assert [call[:2] for call in calls].count(["fsync", ready]) == 1
 
-    Content and time are on the disk by an fsync of the file behind its last change and before it
-    gets its name; an entry of a directory by an fsync of that directory behind it.
+
+def assert_durable(calls, renamed=None):
+    """Assert that after these calls a power cut leaves a file, its content and the way to it.
+
+    It is the file of a rename, by default the last. Content and time are on the disk by an fsync of
+    the file behind its last change and before it gets its name; an entry of a directory by an fsync
+    of that directory behind it.
     """
-    renamed = max(number for number, (name, *_) in enumerate(calls) if name == "rename")
+    if renamed is None:
+        renamed = max(number for number, (name, *_) in enumerate(calls) if name == "rename")
     _, beside, target = calls[renamed]
     of_file = [name for name, path, _ in calls[:renamed] if path == beside]
     changes = [number for number, name in enumerate(of_file) if name in ("write", "utimensat")]

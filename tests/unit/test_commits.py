@@ -1,75 +1,27 @@
 """A task follows the transactions it is enqueued in, and what was committed is not forgotten."""
 
-import os
 from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connections, transaction
-from django.test import override_settings
 from django.utils import timezone
 
 from django_spooler import outbox
 from django_spooler.backends import spooler_backends
 from django_spooler.compat import TaskResultDoesNotExist
-from django_spooler.envelope import read
 from django_spooler.exceptions import ManualTransaction, SpoolUnavailable
 from django_spooler.models import TaskRecord
 from django_spooler.spool.directory import Spool
 
 from . import tasks_for_tests as tasks
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    pytest.mark.usefixtures("backend"),
+]
 BOTH = ["default", "other"]
-
-
-class Queue:
-    """A spool directory, and what is queued there."""
-
-    def __init__(self, directory):
-        self.directory = directory
-
-    @property
-    def messages(self):
-        return [
-            read(os.path.join(parent, name), signed=False)[0]
-            for parent, _, names in os.walk(self.directory / "django" / "ready")
-            for name in names
-        ]
-
-    @property
-    def ids(self):
-        return [message.id for message in self.messages]
-
-    def refuse(self):
-        """Make the directory what no spool can be, for as long as the test says."""
-        self.directory.write_text("")
-
-    def take_again(self):
-        self.directory.unlink()
-
-
-@pytest.fixture
-def queue(tmp_path):
-    return Queue(tmp_path / "spool")
-
-
-@pytest.fixture(params=[None, "database"], ids=["without results", "with results"])
-def results(request):
-    return request.param
-
-
-@pytest.fixture(autouse=True)
-def backend(queue, results):
-    options = {
-        "OUTSIDE_UWSGI": "spool",
-        "SPOOLERS": {"default": str(queue.directory)},
-        "RESULTS": results,
-    }
-    entry = {"BACKEND": "django_spooler.backend.SpoolerBackend", "OPTIONS": options}
-    with override_settings(TASKS={"default": entry}):
-        yield
 
 
 class _Undo(Exception):

@@ -26,7 +26,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from shop.tasks import ordered
 
-from django_spooler import message, operations
+from django_spooler import bulk_enqueue, message, operations
 from django_spooler.backends import served_directories
 from django_spooler.calls import find_call
 from django_spooler.conf import Options
@@ -225,6 +225,21 @@ def enqueue_for_later(world: World) -> Act:
 @verb
 def enqueue_with_fsync(world: World) -> Act:
     return _enqueue(world, fsync=True)
+
+
+@verb
+def enqueue_many_with_fsync(world: World) -> Act:
+    calls = [world.message(run_after=after) for after in (None, time.time() + HOUR, None)]
+
+    def act() -> None:
+        jobs = []
+        for call in calls:
+            task = import_string(call.task)
+            jobs.append(Job(task, call, new_result(task, call), Options(FSYNC=True)))
+        for job in FileExecutor(world.spool.directory).put_all(jobs):
+            world.accepted.add(job.message.id)
+
+    return act
 
 
 @verb
@@ -545,6 +560,16 @@ def trace_enqueue(using: dict[str, Any], directory: str) -> list[list[str]]:
     """Enqueue; return the calls that were made below a directory until it returned."""
     shim.arm(directory)
     ordered.using(**_later(using)).enqueue("traced")
+    shim.disarm()
+    return shim.trace()
+
+
+def trace_bulk_enqueue(count: int, directory: str) -> list[list[str]]:
+    """Enqueue many together; return the calls below a directory until the block has ended."""
+    shim.arm(directory)
+    with bulk_enqueue():
+        for number in range(count):
+            ordered.enqueue(f"traced {number}")
     shim.disarm()
     return shim.trace()
 

@@ -1,0 +1,206 @@
+"""What is enqueued in a block of ``bulk_enqueue`` is queued together at its end, or not at all."""
+
+import asyncio
+
+import pytest
+from django.db import transaction
+
+from django_spooler import bulk_enqueue
+from django_spooler.compat import TaskResultDoesNotExist, task_enqueued
+from django_spooler.exceptions import SpoolUnavailable
+from django_spooler.models import TaskRecord
+
+from . import tasks_for_tests as tasks
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backend")]
+
+MANY = 250
+"""More than are handed over at a time."""
+
+
+class _Undo(Exception):
+    pass
+
+
+@pytest.fixture
+def announced():
+    """Return the ids of the tasks that are said to be enqueued, as they come."""
+    ids = []
+
+    def note(task_result, **kwargs):
+        ids.append(task_result.id)
+
+    task_enqueued.connect(note)
+    yield ids
+    task_enqueued.disconnect(note)
+
+
+def test_tasks_are_queued_in_their_order_at_the_end_of_the_block(queue, announced):
+    with bulk_enqueue():
+        enqueued = [tasks.add.enqueue(number).id for number in range(MANY)]
+        assert queue.ids == announced == []
+    assert queue.ids == announced == enqueued
+    assert [message.args for message in queue.messages] == [[number] for number in range(MANY)]
+
+
+def test_tasks_of_all_kinds_go_each_where_it_belongs(queue):
+    with bulk_enqueue():
+        second = tasks.add.enqueue(1)
+        at_once = tasks.add_at_once.enqueue(2)
+        other = tasks.echo.using(priority=7).enqueue(3)
+    assert sorted(queue.ids) == sorted([second.id, at_once.id, other.id])
+    assert {message.id: message.priority for message in queue.messages}[other.id] == 7
+
+
+def test_an_exception_queues_nothing(queue, announced):
+    with pytest.raises(_Undo), bulk_enqueue():
+        tasks.add.enqueue(1)
+        raise _Undo
+    after = tasks.add.enqueue(2)
+    assert queue.ids == announced == [after.id]
+    assert not TaskRecord.objects.exclude(id=after.id).exists()
+
+
+def test_block_within_a_block_is_a_part_of_it(queue):
+    with bulk_enqueue():
+        first = tasks.add.enqueue(1)
+        with bulk_enqueue():
+            second = tasks.add.enqueue(2)
+        with pytest.raises(_Undo), bulk_enqueue():
+            tasks.add.enqueue(3)
+            raise _Undo
+        assert queue.ids == []
+    assert queue.ids == [first.id, second.id]
+
+
+@pytest.mark.parametrize("results", ["database"], indirect=True)
+def test_results_are_kept_many_at_a_time(queue, django_assert_max_num_queries):
+    with django_assert_max_num_queries(20), bulk_enqueue():  # SQLite takes some 50 rows at a time
+        enqueued = [tasks.add.enqueue(number) for number in range(150)]
+        with pytest.raises(TaskResultDoesNotExist):
+            enqueued[0].refresh()
+    enqueued[0].refresh()
+    assert TaskRecord.objects.filter(published=True).count() == 150
+
+
+class TestTransactions:
+    """A block and the transactions around and inside it."""
+
+    def test_block_in_a_transaction_waits_for_the_commit(self, queue):
+        with transaction.atomic():
+            with bulk_enqueue():
+                enqueued = [tasks.add.enqueue(number).id for number in range(3)]
+            assert queue.ids == []
+        assert queue.ids == enqueued
+
+    def test_block_in_a_transaction_that_is_rolled_back_queues_nothing(self, queue):
+        with pytest.raises(_Undo), transaction.atomic():
+            with bulk_enqueue():
+                tasks.add.enqueue(1)
+            raise _Undo
+        assert queue.ids == []
+        assert not TaskRecord.objects.exists()
+
+    def test_block_in_a_savepoint_that_is_rolled_back_queues_nothing(self, queue):
+        with transaction.atomic():
+            with pytest.raises(_Undo), transaction.atomic():
+                with bulk_enqueue():
+                    tasks.add.enqueue(1)
+                raise _Undo
+            after = tasks.add.enqueue(2)
+        assert queue.ids == [after.id]
+
+    def test_transaction_inside_the_block_decides_for_its_own_tasks(self, queue):
+        with bulk_enqueue():
+            with transaction.atomic():
+                committed = tasks.add.enqueue(1)
+            with pytest.raises(_Undo), transaction.atomic():
+                tasks.add.enqueue(2)
+                raise _Undo
+            assert queue.ids == [committed.id]
+
+    def test_savepoint_inside_the_block_decides_for_its_own_tasks(self, queue):
+        with transaction.atomic(), bulk_enqueue():
+            outer = tasks.add.enqueue(1)
+            with pytest.raises(_Undo), transaction.atomic():
+                tasks.add.enqueue(2)
+                raise _Undo
+        assert queue.ids == [outer.id]
+
+    @pytest.mark.parametrize("results", ["database"], indirect=True)
+    def test_result_that_was_deleted_takes_no_task_with_it(self, queue):
+        with transaction.atomic():
+            with bulk_enqueue():
+                enqueued = [tasks.add.enqueue(number).id for number in range(3)]
+            TaskRecord.objects.filter(id=enqueued[1]).delete()
+        assert queue.ids == enqueued
+
+    @pytest.mark.parametrize("results", ["database"], indirect=True)
+    def test_task_that_was_queued_by_a_runner_meanwhile_is_queued_once(self, queue):
+        with transaction.atomic():
+            with bulk_enqueue():
+                enqueued = [tasks.add.enqueue(number).id for number in range(3)]
+            TaskRecord.objects.filter(id=enqueued[1]).update(published=True)
+        assert queue.ids == [enqueued[0], enqueued[2]]
+
+
+class TestRefusals:
+    """A directory that does not take the tasks."""
+
+    def test_none_is_queued_and_no_result_is_left(self, queue, announced):
+        queue.refuse()
+        with pytest.raises(SpoolUnavailable, match=r"0 of 3 tasks are queued: .*correct the path"):
+            with bulk_enqueue():
+                for number in range(3):
+                    tasks.add.enqueue(number)
+        queue.take_again()
+        assert queue.ids == announced == []
+        assert not TaskRecord.objects.exists()
+
+    def test_after_the_commit_the_error_says_so(self, queue, results, caplog):
+        queue.refuse()
+
+        def enqueue():
+            with transaction.atomic(), bulk_enqueue():
+                return [tasks.add.enqueue(number).id for number in range(3)]
+
+        if results:
+            assert TaskRecord.objects.filter(id__in=enqueue(), published=False).count() == 3
+            assert "is committed, but not queued yet" in caplog.text
+        else:
+            with pytest.raises(
+                SpoolUnavailable, match=r"committed, but its 3 tasks from .* not all"
+            ):
+                enqueue()
+
+
+@pytest.mark.parametrize("results", [None], indirect=True)
+class TestConcurrency:
+    """What a block starts beside itself."""
+
+    def test_coroutines_are_collected_too(self, queue):
+        async def enqueue():
+            with bulk_enqueue():
+                found = await asyncio.gather(*map(tasks.add.aenqueue, range(3)))
+                assert queue.ids == []
+            return [result.id for result in found]
+
+        assert sorted(asyncio.run(enqueue())) == sorted(queue.ids)
+
+    def test_what_comes_after_the_end_of_the_block_is_queued_at_once(self, queue):
+        async def enqueue():
+            ended = asyncio.Event()
+
+            async def enqueue_late():
+                await ended.wait()
+                return tasks.add.enqueue(1)
+
+            with bulk_enqueue():
+                late = asyncio.create_task(enqueue_late())
+                await asyncio.sleep(0)
+            assert queue.ids == []
+            ended.set()
+            return await late
+
+        late = asyncio.run(enqueue())
+        assert queue.ids == [late.id]
