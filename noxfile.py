@@ -68,7 +68,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; whatever does not resolve is an error."""
     session.install("-r", "docs/requirements.txt")
-    _install_this(session, ".")
+    _install_this(session, ".[prometheus]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

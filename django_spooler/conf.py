@@ -24,7 +24,7 @@ _QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:\ud800-\udfff][^/\\\x00-\x1f;:\ud800
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of one task backend, in the order of the reference page."""
+    """The options of one task backend; each has a default."""
 
     SPOOLERS: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
     """Where the tasks of a queue go, by its name.

@@ -22,6 +22,7 @@ project_copyright = author
 extensions = ["myst_parser", "sphinx.ext.autodoc", "command_line"]
 exclude_patterns = ["_build", "requirements.txt"]
 highlight_language = "none"
+smartquotes_action = "qe"  # not "D": the dashes of options such as --all stay two
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -143,7 +143,8 @@ def cron_job(
       is made up for in any case, until the next one comes.
     - ``lease``: seconds without a sign of life after which the run is taken over, by default
       ``OPTIONS["CRON_LEASE"]``.
-    - ``timeout``: seconds after which TaskTimeout is raised in the function.
+    - ``timeout``: seconds after which TaskTimeout is raised in the function, under ``runcrons``
+      too; not where that runs in another thread than the main one, which the log then says.
     - ``jitter``: seconds by which chance may delay a start.
     - ``max_attempts``: tries of a slot whose run failed.
     - ``ping``: the URL of a healthchecks service, told of start, success and failure.
