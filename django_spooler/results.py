@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, Error, connections, router, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .compat import AnyTaskResult, TaskError, TaskResultDoesNotExist, TaskResultStatus
@@ -17,7 +16,7 @@ from .logs import contained, fields_of
 from .message import Message
 from .result import SpoolerResult, as_datetime
 from .tasks import find_task
-from .unsynced import End, Unsynced
+from .updates import Statement, Updates
 
 if TYPE_CHECKING:
     from django.db.models import Field, QuerySet
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
     from .models import TaskRecord
 
 logger = logging.getLogger("django_spooler")
-
-_WITHOUT_WAITING = {
-    "postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL",
-}
-"""Has a statement not wait for the disk: a later one brings both there (see ``unsynced``).
-
-A server that crashes in between forgets that a task was started, and no more than that.
-"""
-
-_unsynced: WeakKeyDictionary[BaseDatabaseWrapper, Unsynced] = WeakKeyDictionary()
-"""By Django's connection, which each thread has its own of, and which outlives those it opens."""
 
 
 def commits_with(waiting: Sequence[BaseDatabaseWrapper], options: Options) -> bool:
@@ -177,45 +165,22 @@ def _update(result: SpoolerResult, options: Options) -> None:
         field.name: field.get_db_prep_save(values[field.name], connection) for field in fields
     }
     parameters = [*prepared.values(), result.id]
-    unsynced = _unsynced.setdefault(connection, Unsynced())
+    updates = Updates.over(connection)
     if not result.is_finished:
-        unsynced.write_again(connection)
-        _execute(connection, statement, parameters, waits=False)
+        updates.send(statement, parameters)
         return
-    end = _as_end(connection, statement, parameters, prepared["last_attempted_at"])
-    waits = options.FSYNC or not unsynced.may_grow(connection)
-    try:
-        unsynced.write_again(connection)
-        waited = _execute(connection, statement, parameters, waits=waits)
-    except Error:
-        unsynced.add(end)
-        raise
-    if waited:
-        unsynced.clear()
-    else:
-        unsynced.add(end)
+    again = _once_more(connection, statement, parameters, prepared["last_attempted_at"])
+    updates.send_end(statement, parameters, again, waits=options.FSYNC)
 
 
-def _execute(
-    connection: BaseDatabaseWrapper, statement: str, parameters: list[Any], *, waits: bool
-) -> bool:
-    """Run the statement; return whether its commit waits for the disk, as where it has to."""
-    suffix = ""
-    if not waits and _commits_by_itself(connection):
-        suffix = _WITHOUT_WAITING.get(connection.vendor, "")
-    with connection.cursor() as cursor:
-        cursor.execute(statement + suffix, parameters)
-    return not suffix
-
-
-def _as_end(
+def _once_more(
     connection: BaseDatabaseWrapper, statement: str, parameters: list[Any], tried_at: Any
-) -> End:
+) -> Statement:
     """Return the statement as it may be said again: not if the task was tried again meanwhile."""
     if tried_at is None:
-        return End(statement, parameters)
+        return Statement(statement, parameters)
     column = connection.ops.quote_name("last_attempted_at")
-    return End(f"{statement} AND {column} <= %s", [*parameters, tried_at])
+    return Statement(f"{statement} AND {column} <= %s", [*parameters, tried_at])
 
 
 @lru_cache
@@ -231,11 +196,6 @@ def _statement(alias: str, names: frozenset[str]) -> "tuple[list[Field[Any, Any]
     columns = ", ".join(f"{quoted(field.attname)} = %s" for field in fields)
     table = quoted(TaskRecord._meta.db_table)
     return fields, f"UPDATE {table} SET {columns} WHERE {quoted('id')} = %s"  # noqa: S608  our names
-
-
-def _commits_by_itself(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a statement run now is a transaction of its own, and decides for no other."""
-    return connection.get_autocommit() and not connection.in_atomic_block
 
 
 def load(result_id: str) -> AnyTaskResult:

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from django_spooler import results, unsynced
+from django_spooler import results, updates
 from django_spooler.backends import spooler_backends
 from django_spooler.conf import Options
 from django_spooler.models import TaskRecord
@@ -22,7 +22,7 @@ BACKEND = "django_spooler.backend.SpoolerBackend"
 def kept_connection(monkeypatch):
     """Run tasks at once, with results, on a connection that is kept; each is the last one's next."""
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
-    monkeypatch.setattr(unsynced, "INTERVAL", 1e9)
+    monkeypatch.setattr(updates, "INTERVAL", 1e9)
     with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options()}}):
         yield
 

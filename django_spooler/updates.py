@@ -1,0 +1,115 @@
+"""How updates of results get to a database that need not have each on its disk at once.
+
+To wait for the disk takes longer than many a task. So on PostgreSQL a start does not wait, and where
+many tasks end in a row, one end in INTERVAL does, which brings all that was committed before to the disk
+too (https://www.postgresql.org/docs/current/wal-async-commit.html). A server that crashes in between has
+forgotten some, and has cut the connection: ends that were sent on that one are written again on the
+next. A start that is forgotten is no loss.
+"""
+
+import logging
+import time
+from collections import deque
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, proxy
+
+from django.db import DatabaseError, Error, InterfaceError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger("django_spooler")
+
+INTERVAL = 0.05
+"""Seconds between two ends that wait for the disk."""
+
+_MOST = 1000
+"""Ends that are remembered while the database is away."""
+
+_WITHOUT_WAITING = {
+    "postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL",
+}
+"""Has an UPDATE that is a transaction of its own not wait for the disk."""
+
+
+class Statement(NamedTuple):
+    """An UPDATE, and what is filled in."""
+
+    text: str
+    parameters: list[Any]
+
+
+class Updates:
+    """The updates of results over one of Django's connections."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = proxy(connection)  # it is the key this is kept by
+        self._unsynced: deque[Statement] = deque(maxlen=_MOST)
+        self._sent_on: object = None
+        self._synced_at = 0.0
+
+    @classmethod
+    def over(cls, connection: BaseDatabaseWrapper) -> "Updates":
+        """Return those over a connection, which each thread has its own of."""
+        if connection not in _known:
+            _known[connection] = cls(connection)
+        return _known[connection]
+
+    def send(self, text: str, parameters: list[Any]) -> None:
+        """Send what may be forgotten."""
+        self._write_again()
+        self._execute(text, parameters, waits=False)
+
+    def send_end(self, text: str, parameters: list[Any], again: Statement, *, waits: bool) -> None:
+        """Send what must not be forgotten, and remember it as ``again`` until it is on the disk.
+
+        It ``waits`` for that if it is to, and now and then.
+        """
+        waits = waits or not self._may_go_on()
+        try:
+            self._write_again()
+            waited = self._execute(text, parameters, waits=waits)
+        except Error:
+            self._unsynced.append(again)
+            raise
+        if waited:
+            self._unsynced.clear()
+            self._synced_at = time.monotonic()
+        else:
+            self._unsynced.append(again)
+
+    def _may_go_on(self) -> bool:
+        """Tell whether one more end need not wait; never where each task has its own connection."""
+        is_kept = self._connection.settings_dict["CONN_MAX_AGE"] != 0
+        return is_kept and time.monotonic() - self._synced_at < INTERVAL
+
+    def _execute(self, text: str, parameters: list[Any], *, waits: bool) -> bool:
+        """Run the statement; return whether its commit waits for the disk, as where it has to."""
+        suffix = ""
+        if not waits and self._commits_by_itself():
+            suffix = _WITHOUT_WAITING.get(self._connection.vendor, "")
+        with self._connection.cursor() as cursor:
+            cursor.execute(text + suffix, parameters)
+        return not suffix
+
+    def _commits_by_itself(self) -> bool:
+        """Tell whether a statement run now is a transaction of its own, and decides for no other."""
+        return self._connection.get_autocommit() and not self._connection.in_atomic_block
+
+    def _write_again(self) -> None:
+        """Write what was sent on an earlier connection. Raise what says that this one fails too."""
+        self._connection.ensure_connection()
+        if self._connection.connection is self._sent_on:
+            return
+        while self._unsynced:
+            try:
+                with self._connection.cursor() as cursor:
+                    cursor.execute(*self._unsynced[0])
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError:
+                logger.exception("The end of a task could not be kept")
+            self._unsynced.popleft()
+        self._sent_on = self._connection.connection
+
+
+_known: WeakKeyDictionary[BaseDatabaseWrapper, Updates] = WeakKeyDictionary()
+"""By Django's connection, which outlives those it opens."""
