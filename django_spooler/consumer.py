@@ -67,10 +67,11 @@ class Consumer:
             # It was moved here by hand, or the clock was set back.
             self._spool.schedule(claimed.path, claimed.task_name, claimed.place, message.run_after)
             return
-        result = call.new_result(claimed.task_name.attempts)
+        name = claimed.task_name
+        result = call.new_result(name.attempts)
         self._counts.start(message.task, claimed.waited)
         begun = time.monotonic()
-        outcome = self._perform(call, result, claimed.task_name.started)
+        outcome = self._perform(call, result, name.started)
         ran = time.monotonic() - begun
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
         self._counts.end(message.task, outcome.ended, ran)

@@ -98,12 +98,20 @@ class Terms:
     """Who sends the signals about it."""
     keeps_value: bool
     """Whether somebody may ask for what it returns, which has to be JSON then."""
+    is_async: bool
+    """Whether the function is to be awaited."""
 
     @classmethod
     def of(cls, task: AnyTask, options: Options) -> "Terms":
         """Return the terms of a task whose backend has these options."""
         policy, sender = policy_of(task, options), type(task.get_backend())
-        return cls(options, policy, sender, keeps_value=options.RESULTS is not None)
+        return cls(
+            options,
+            policy,
+            sender,
+            keeps_value=options.RESULTS is not None,
+            is_async=iscoroutinefunction(task.func),
+        )
 
 
 def clean_context() -> contextvars.Context:
@@ -168,7 +176,7 @@ def _call(task: AnyTask, result: SpoolerResult, terms: Terms, message: Message) 
     logs.enter(result, message, terms.options)
     timeout = terms.policy.timeout
     args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
-    if iscoroutinefunction(task.func):
+    if terms.is_async:
         return async_to_sync(_call_async)(task, args, result.kwargs, timeout)
     if timeout is None:
         return task.func(*args, **result.kwargs)
