@@ -90,9 +90,7 @@ def _tallies(spools: dict[Spool, list[str]], state: str) -> dict[str, Tally]:
     total = {queue: Tally() for queue in known}
     for spool in spools:
         for queue, its in tally(spool, state).items():
-            mine = total.setdefault(queue, Tally())
-            mine.count += its.count
-            mine.oldest = min(filter(None, (mine.oldest, its.oldest)), default=None)
+            total.setdefault(queue, Tally()).add(its.count, its.oldest)
     return total
 
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .spool.files import open_without_waiting, read_file
-from .spool.packet import HEADER_SIZE, MAX_SIZE, decode_variables, split
+from .spool.packet import HEADER_SIZE, MAX_SIZE, NAME, decode_variables, split
 
-OURS = "django_spooler"
+OURS = NAME.decode()
 _VARIABLES = {
     b"ud_spool_func": "uwsgidecorators",
     b"function_name": "uwsgi_tasks",
-    OURS.encode(): OURS,
+    NAME: OURS,
 }
 """The variable by which a library is known, and the library; those of others name the function."""
 

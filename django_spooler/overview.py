@@ -21,6 +21,7 @@ from .spool.files import is_gone, modified, names_in, read_file
 from .spool.listing import OTHER, STATES, TaskFile, count, files, near, oldest_ready, other
 from .spool.names import TaskName, as_text
 from .spool.process import RUNNER, Card, cards
+from .spool.reason import Reason
 
 ALL = sys.maxsize
 _RAW_SIZE = 4000
@@ -318,11 +319,11 @@ def _failed_entries(spool: Spool) -> Iterator[Entry]:
         yield _failed_entry(*failed)
 
 
-def _failed_entry(identifier: str, path: str, why: Any) -> Entry:
+def _failed_entry(identifier: str, path: str, why: Reason) -> Entry:
     told: dict[str, Any] = {
         "task": why.task,
         "queue": why.queue,
-        "priority": why.place and why.place.priority,
+        "priority": None if why.place is None else why.place.priority,
     }
     hide: Callable[[str], str] = str
     attempt = TaskName.parse(os.path.basename(path)).attempts

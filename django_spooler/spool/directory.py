@@ -72,7 +72,8 @@ _durable: set[tuple[str, int]] = set()
 
 _DURABLE_MAX = 1000
 
-STATES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
+DIRECTORIES = ("ready", "scheduled", "running", "failed", "paused", "processes", "counts", "tmp")
+"""Those of the tree that are always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,9 @@ class Spool:
     def __repr__(self) -> str:
         return f"Spool({self.directory!r})"
 
-    def path(self, state: str, *parts: str) -> str:
-        """Return a path below the directory of a state."""
-        return os.path.join(self.tree, state, *parts)
+    def path(self, directory: str, *parts: str) -> str:
+        """Return a path below one of the tree's directories."""
+        return os.path.join(self.tree, directory, *parts)
 
     def prepare(self) -> None:
         """Make the tree. Raise SpoolUnavailable where that cannot be done."""
@@ -112,8 +113,8 @@ class Spool:
 
     def make_tree(self) -> None:
         """Make the tree. Raise OSError where that cannot be done."""
-        for state in STATES:
-            make_directories(self.path(state))
+        for name in DIRECTORIES:
+            make_directories(self.path(name))
 
     def require_access(self) -> None:
         """Raise SpoolUnavailable where this user may not look into the tree."""
@@ -267,11 +268,15 @@ class Spool:
             raise
         return os.path.basename(entry)
 
+    def set_foreign_aside(self, path: str, reason: str) -> None:
+        """Move what is no task of ours to ``failed``, and announce it."""
+        self.set_aside(path, reason)
+        self.announce(os.path.basename(path), reason)
+
     def set_stray_aside(self, path: str) -> None:
         """Move what stands where nothing of its kind belongs to ``failed``, if that is allowed."""
         with contextlib.suppress(OSError):
-            self.set_aside(path, ASTRAY)
-            self.announce(os.path.basename(path), ASTRAY)
+            self.set_foreign_aside(path, ASTRAY)
 
     def _numbered_directory_of(self, path: str) -> str | None:
         parent, name = os.path.split(os.path.dirname(path))

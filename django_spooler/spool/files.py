@@ -235,6 +235,7 @@ def is_stray(path: str) -> bool:
 
 
 def modified(path: str) -> float:
+    """Return a file's mtime (seconds since the epoch), 0 where it cannot be asked for."""
     try:
         return os.lstat(path).st_mtime
     except OSError:

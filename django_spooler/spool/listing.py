@@ -16,7 +16,7 @@ from itertools import chain, groupby, islice
 from .directory import Spool
 from .files import modified, names_if_open, names_in
 from .names import as_text, id_time, is_moment, order
-from .place import Place, is_number, parse_claimed_name, parse_level
+from .place import Place, parse_claimed_name, parse_level, parse_minute
 from .scanned import is_bell, is_guard, scanned_files
 
 _CLOSE = 3
@@ -65,14 +65,17 @@ class Tally:
     oldest: float | None = None
     """When the first became ready, is due or was first seen: seconds since the epoch, whole ones."""
 
+    def add(self, number: int, oldest: float | None) -> None:
+        """Count more files, the oldest of which is of that time."""
+        self.count += number
+        self.oldest = min(filter(None, (self.oldest, oldest)), default=None)
+
 
 def tally(spool: Spool, state: str) -> dict[str, Tally]:
     """Count the files of a state by queue in one pass; the queue of failed ones is "", unknown."""
     found: dict[str, Tally] = {}
     for queue, number, oldest in _groups(spool, state):
-        its = found.setdefault(queue, Tally())
-        its.count += number
-        its.oldest = min(filter(None, (its.oldest, oldest)), default=None)
+        found.setdefault(queue, Tally()).add(number, oldest)
     return found
 
 
@@ -324,8 +327,7 @@ def _level_of(directory: tuple[Place, str]) -> int:
 
 
 def _minute(directory: tuple[Place, str]) -> int:
-    name = os.path.basename(directory[1])
-    return int(name) if is_number(name) and len(name) <= 12 else 0
+    return parse_minute(os.path.basename(directory[1])) or 0
 
 
 def _in_order(

@@ -17,8 +17,11 @@ from collections.abc import Mapping
 
 from ..exceptions import DamagedTask
 
-MARK = {b"django_spooler": b"1"}
+NAME = b"django_spooler"
 """The variable that tells our packets from other libraries'."""
+
+MARK = {NAME: b"1"}
+"""That variable, as the packet of a task has it."""
 
 MODIFIER_SPOOLER = 17
 MAX_SIZE = 0xFFFF
@@ -37,7 +40,7 @@ def encode(variables: Mapping[bytes, bytes], body: bytes = b"") -> bytes:
     return _HEADER.pack(MODIFIER_SPOOLER, size, 0) + b"".join(parts) + body
 
 
-BELL = encode({b"django_spooler": b"bell"})
+BELL = encode({NAME: b"bell"})
 """The whole content of a bell."""
 
 

@@ -10,6 +10,7 @@ from .names import MOST, TaskName
 
 TREE = "django"
 LEVELS = range(201)
+_MINUTE_DIGITS = 12
 DOTS = ("", ".", "..")
 NAME_MAX = 255
 """Bytes a file's name has at most, on Linux's file systems."""
@@ -70,11 +71,12 @@ def is_file_name(name: str) -> bool:
 
 def parse_level(name: str) -> int | None:
     """Return the level a directory's name stands for, or None."""
-    return (
-        int(name)
-        if name.isascii() and name.isdigit() and len(name) <= 3 and int(name) in LEVELS
-        else None
-    )
+    return int(name) if is_number(name) and len(name) <= 3 and int(name) in LEVELS else None
+
+
+def parse_minute(name: str) -> int | None:
+    """Return the minute (since the epoch) a directory's name stands for, or None."""
+    return int(name) if is_number(name) and len(name) <= _MINUTE_DIGITS else None
 
 
 def claimed_name(place: Place, name: str) -> str:

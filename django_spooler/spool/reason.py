@@ -49,6 +49,7 @@ class Reason:
 
 
 def read_reason(entry: str) -> Reason:
+    """Return the reason that stands in an entry of ``failed``, or that it is not known."""
     try:
         with open(os.path.join(entry, WHY), encoding="utf-8", opener=open_without_waiting) as file:
             why = Reason(**json.load(file))

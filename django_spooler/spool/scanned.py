@@ -30,7 +30,7 @@ from .files import (
     read_settled,
 )
 from .names import PREFIX
-from .packet import BELL, HEADER_SIZE, MAX_SIZE, decode_variables, split
+from .packet import BELL, HEADER_SIZE, MAX_SIZE, NAME, decode_variables, split
 from .place import is_number
 from .unfinished import UNFINISHED_BELL
 
@@ -74,8 +74,7 @@ def _hang(spool: Spool, path: str) -> None:
         return
     if os.path.lexists(path):  # a power cut may leave an empty one
         with contextlib.suppress(FileNotFoundError):
-            spool.set_aside(path, reason := "it stood where a bell belongs")
-            spool.announce(os.path.basename(path), reason)
+            spool.set_foreign_aside(path, "it stood where a bell belongs")
     beside = spool.path("tmp", f"{UNFINISHED_BELL}{os.getpid()}")
     try:
         with open(beside, "wb", opener=private) as file:
@@ -211,7 +210,7 @@ class ScannedDirectory:
         """Adopt a file of ours, or judge it. Raise FileNotFoundError for what is gone then."""
         try:
             variables = read_settled(path, _read_variables)
-            if variables.get(b"django_spooler") is None:
+            if NAME not in variables:
                 return self._judge(variables)
             self._adopt(path)
         except DamagedTask as error:
@@ -221,8 +220,7 @@ class ScannedDirectory:
     def _set_aside(self, path: str, verdict: str) -> None:
         with _not_in_use(path) as free:
             if free:
-                self._spool.set_aside(path, verdict)
-                self._spool.announce(os.path.basename(path), verdict)
+                self._spool.set_foreign_aside(path, verdict)
 
 
 def _read_variables(path: str) -> dict[bytes, bytes]:

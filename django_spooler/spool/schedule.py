@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from .directory import Spool
 from .files import is_closed, is_directory, is_still_written, is_stray, make_directories, names_in
 from .names import TaskName, order
-from .place import Place, is_number, parse_level
+from .place import Place, parse_level, parse_minute
 from .watch import RELIST, Watcher
 
 logger = logging.getLogger("django_spooler")
@@ -213,9 +213,9 @@ class Schedule:
 
     def _look_through(self, shelf: str) -> None:
         for name, path in self._directories(shelf):
-            if not is_number(name) or len(name) > 12:
+            if (minute := parse_minute(name)) is None:
                 self._spool.set_stray_aside(path)
-            elif (minute := int(name)) <= self._minute:
+            elif minute <= self._minute:
                 self._begin(path, self._shelves[shelf], minute)
 
     def _directories(self, directory: str) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from .counts import is_counts
-from .directory import STATES, Spool
+from .directory import DIRECTORIES, Spool
 from .files import is_directory, names_in
 from .process import is_card
 from .unfinished import begins_with, is_unfinished
@@ -15,15 +15,15 @@ from .unfinished import begins_with, is_unfinished
 
 def strays(spool: Spool) -> Iterator[str]:
     """Yield the path of each stray."""
-    for state, belongs in _BELONGS.items():
-        for name in names_in(spool.path(state)):
+    for directory, belongs in _BELONGS.items():
+        for name in names_in(spool.path(directory)):
             try:
-                if not belongs(path := spool.path(state, name)):
+                if not belongs(path := spool.path(directory, name)):
                     yield path
             except OSError:  # it is just gone, or nobody can tell for now
                 continue
     for name in names_in(spool.tree):
-        if name not in STATES and not is_directory(path := os.path.join(spool.tree, name)):
+        if name not in DIRECTORIES and not is_directory(path := os.path.join(spool.tree, name)):
             yield path
 
 
