@@ -7,10 +7,13 @@ of the two it runs on.
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
+import django
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-if TYPE_CHECKING:
+# Type checkers read the backport's names, whose Task takes types in brackets.
+if TYPE_CHECKING or django.VERSION < (6, 0):
     from django_tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
     from django_tasks.backends.base import BaseTaskBackend
     from django_tasks.base import (
@@ -24,60 +27,32 @@ if TYPE_CHECKING:
     )
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
-    from django_tasks.exceptions import TaskException, TaskResultDoesNotExist, TaskResultMismatch
+    from django_tasks.exceptions import TaskResultDoesNotExist
     from django_tasks.signals import logger as framework_logger
     from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
+else:
+    from django.tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
+    from django.tasks.backends.base import BaseTaskBackend
+    from django.tasks.base import (
+        DEFAULT_TASK_BACKEND_ALIAS,
+        DEFAULT_TASK_PRIORITY,
+        DEFAULT_TASK_QUEUE_NAME,
+        TASK_MAX_PRIORITY,
+        TASK_MIN_PRIORITY,
+        Task,
+        TaskError,
+    )
+    from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultDoesNotExist
+    from django.tasks.signals import logger as framework_logger
+    from django.tasks.signals import task_enqueued, task_finished, task_started
+    from django.utils.json import normalize_json
 
+if TYPE_CHECKING:
     AnyTask: TypeAlias = Task[..., Any]
     AnyTaskResult: TypeAlias = TaskResult[Any]
     GenericTask: TypeAlias = Task[P, R]
 else:
-    try:
-        from django.tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
-        from django.tasks.backends.base import BaseTaskBackend
-        from django.tasks.base import (
-            DEFAULT_TASK_BACKEND_ALIAS,
-            DEFAULT_TASK_PRIORITY,
-            DEFAULT_TASK_QUEUE_NAME,
-            TASK_MAX_PRIORITY,
-            TASK_MIN_PRIORITY,
-            Task,
-            TaskError,
-        )
-        from django.tasks.exceptions import (
-            InvalidTask,
-            InvalidTaskBackend,
-            TaskException,
-            TaskResultDoesNotExist,
-            TaskResultMismatch,
-        )
-        from django.tasks.signals import logger as framework_logger
-        from django.tasks.signals import task_enqueued, task_finished, task_started
-        from django.utils.json import normalize_json
-    except ImportError:
-        from django_tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
-        from django_tasks.backends.base import BaseTaskBackend
-        from django_tasks.base import (
-            DEFAULT_TASK_BACKEND_ALIAS,
-            DEFAULT_TASK_PRIORITY,
-            DEFAULT_TASK_QUEUE_NAME,
-            TASK_MAX_PRIORITY,
-            TASK_MIN_PRIORITY,
-            Task,
-            TaskError,
-        )
-        from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
-        from django_tasks.exceptions import InvalidTaskError as InvalidTask
-        from django_tasks.exceptions import (
-            TaskException,
-            TaskResultDoesNotExist,
-            TaskResultMismatch,
-        )
-        from django_tasks.signals import logger as framework_logger
-        from django_tasks.signals import task_enqueued, task_finished, task_started
-        from django_tasks.utils import normalize_json
-
     AnyTask = Task
     AnyTaskResult = TaskResult
 
@@ -102,10 +77,8 @@ __all__ = [
     "Task",
     "TaskContext",
     "TaskError",
-    "TaskException",
     "TaskResult",
     "TaskResultDoesNotExist",
-    "TaskResultMismatch",
     "TaskResultStatus",
     "framework_logger",
     "normalize_json",

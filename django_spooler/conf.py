@@ -7,8 +7,9 @@ is met first.
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -136,16 +137,6 @@ class Options:
     CRON_HISTORY_MAX_COUNT: int | None = 1000
     """Number of runs kept of each periodic job, the newest; None keeps all."""
 
-    @classmethod
-    def from_settings(cls, raw: Mapping[str, Any]) -> "Options":
-        """Return the checked options.
-
-        Raise InvalidOptions for the first of the problems found.
-        """
-        for problem in problems(raw):
-            raise InvalidOptions(problem)
-        return cls(**raw)
-
     def spooler_for(self, queue: str) -> str | None:
         """Return the directory or address set for ``queue``, None for uWSGI's first spooler."""
         place = self.SPOOLERS.get(queue)
@@ -172,7 +163,11 @@ def entry_problems(entry: Mapping[str, Any]) -> list[str]:
     options = {option.name for option in fields(Options)}
     return [
         f"The entry has {key!r}: "
-        + ("move it into its OPTIONS." if key in options else _hint(key, _ENTRY_KEYS))
+        + (
+            "move it into its OPTIONS."
+            if key in options
+            else did_you_mean(str(key).upper(), _ENTRY_KEYS)
+        )
         for key in entry
         if key not in _ENTRY_KEYS
     ]
@@ -191,7 +186,7 @@ def problems(raw: object) -> list[str]:
         return [f"OPTIONS is {raw!r}: it must be a dictionary of option name to value."]
     known = [option.name for option in fields(Options)]
     found = [
-        f"OPTIONS has an unknown entry {name!r}: {_hint(name, known)}"
+        f"OPTIONS has an unknown entry {name!r}: {did_you_mean(str(name).upper(), known)}"
         for name in raw
         if name not in known
     ]
@@ -216,9 +211,15 @@ def queue_problem(name: object) -> str | None:
     )
 
 
-def _hint(name: object, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name).upper(), known, n=1)
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about an unknown name: the one nearest to it, else all."""
+    near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+
+
+def as_seconds(value: Any) -> Any:
+    """Return a timedelta in seconds, and whatever else as it is."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _is_number(value: object) -> bool:
@@ -264,7 +265,9 @@ def _boolean(value: object) -> str | None:
     return None if isinstance(value, bool) else "it must be True or False"
 
 
-def _one_of(*choices: object) -> Any:
+def one_of(*choices: object) -> Callable[[object], str | None]:
+    """Return what tells why a value is none of the choices, or None."""
+
     def check(value: object) -> str | None:
         if value in choices:
             return None
@@ -287,7 +290,7 @@ def _mapping(value: object) -> str | None:
 
 _CHECKS = {
     "SPOOLERS": _mapping,
-    "OUTSIDE_UWSGI": _one_of(*OUTSIDE_UWSGI_CHOICES),
+    "OUTSIDE_UWSGI": one_of(*OUTSIDE_UWSGI_CHOICES),
     "INLINE_RAISES": _boolean,
     "MAX_ATTEMPTS": optional_count_problem,
     "BACKOFF": seconds_problem,
@@ -296,7 +299,7 @@ _CHECKS = {
     "TIMEOUT_GRACE": seconds_problem,
     "STOP_GRACE": seconds_problem,
     "ENQUEUE_ON_COMMIT": _boolean,
-    "RESULTS": _one_of(*RESULTS_CHOICES),
+    "RESULTS": one_of(*RESULTS_CHOICES),
     "SIGNED": _boolean,
     "FSYNC": _boolean,
     "FAILED_MAX_AGE": optional_seconds_problem,

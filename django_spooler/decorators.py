@@ -1,6 +1,5 @@
 """The decorators that make a function a task."""
 
-import difflib
 from collections.abc import Callable, Coroutine
 from dataclasses import fields
 from datetime import timedelta
@@ -13,6 +12,7 @@ from .compat import (
     Task,
     task_backends,
 )
+from .conf import as_seconds, did_you_mean
 from .exceptions import InvalidSpoolerTask
 from .tasks import Kind, SpoolerTask
 
@@ -165,7 +165,9 @@ def spooler_forever(function: Callable[..., Any] | None = None, /, **options: An
 
 def _decorate(kind: Kind, function: Callable[..., Any] | None, options: dict[str, Any]) -> Any:
     _refuse_unknown(kind, options)
-    checked = {name: _as_seconds(name, value) for name, value in options.items()}
+    checked = {
+        name: as_seconds(value) if name in _DURATIONS else value for name, value in options.items()
+    }
 
     def make(func: Callable[..., Any]) -> Any:
         _refuse_no_function(kind, func)
@@ -215,16 +217,8 @@ def _refuse_unknown(kind: Kind, options: dict[str, Any]) -> None:
                 " Use .using(run_after=...) where you enqueue."
             )
         if name not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-            decorator = _DECORATORS[kind].__name__
+            decorator, hint = _DECORATORS[kind].__name__, did_you_mean(name.lower(), known)
             raise InvalidSpoolerTask(f"{decorator} has no option {name!r}: {hint}")
 
 
 _DECORATORS = {Kind.TASK: spooler_task, Kind.RAW: spooler_raw, Kind.FOREVER: spooler_forever}
-
-
-def _as_seconds(name: str, value: Any) -> Any:
-    if name in _DURATIONS and isinstance(value, timedelta):
-        return value.total_seconds()
-    return value

@@ -11,7 +11,9 @@ from django.conf import settings
 
 from ..compat import Task
 from ..conf import (
+    as_seconds,
     count_problem,
+    one_of,
     optional_seconds_problem,
     positive_seconds_problem,
     seconds_problem,
@@ -21,8 +23,6 @@ from .schedule import Schedule, crontab, interval
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OVERLAPS = ("skip", "allow", "queue")
-CATCH_UPS = ("latest", "all", "none")
 _NAME_LENGTH = 200
 
 
@@ -159,10 +159,10 @@ def cron_job(
     options = {
         "overlap": overlap,
         "catch_up": catch_up,
-        "catch_up_max_age": _as_seconds(catch_up_max_age),
-        "lease": _as_seconds(lease),
-        "timeout": _as_seconds(timeout),
-        "jitter": _as_seconds(jitter),
+        "catch_up_max_age": as_seconds(catch_up_max_age),
+        "lease": as_seconds(lease),
+        "timeout": as_seconds(timeout),
+        "jitter": as_seconds(jitter),
         "max_attempts": max_attempts,
         "enabled": enabled,
         "ping": ping,
@@ -241,8 +241,8 @@ def _schedule(expression: str | None, every: timedelta | None, zone: str | None)
 
 def _refuse_wrong(options: dict[str, Any]) -> None:
     checks: dict[str, Callable[[object], str | None]] = {
-        "overlap": _one_of(OVERLAPS),
-        "catch_up": _one_of(CATCH_UPS),
+        "overlap": one_of("skip", "allow", "queue"),
+        "catch_up": one_of("latest", "all", "none"),
         "catch_up_max_age": positive_seconds_problem,
         "lease": optional_seconds_problem,
         "timeout": optional_seconds_problem,
@@ -278,21 +278,10 @@ def _refuse_no_function(function: object) -> None:
         raise InvalidCronJob("it takes more than one argument; a job gets its context at most")
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[object], str | None]:
-    def check(value: object) -> str | None:
-        return None if value in choices else f"it must be one of {', '.join(map(repr, choices))}"
-
-    return check
-
-
 def _url_problem(value: object) -> str | None:
     if value is None or (isinstance(value, str) and value.startswith(("https://", "http://"))):
         return None
     return "it must be a URL, as in 'https://hc-ping.com/...'"
-
-
-def _as_seconds(value: Any) -> Any:
-    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _name_of(function: Callable[..., Any]) -> str:

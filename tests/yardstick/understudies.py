@@ -17,7 +17,7 @@ class AtOnce(SpoolerBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        self.spooler_options = Options.from_settings(THEIR_WAYS)
+        self.spooler_options = Options(**THEIR_WAYS)
 
 
 class ForLater(SpoolerBackend):
@@ -26,13 +26,11 @@ class ForLater(SpoolerBackend):
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
         spool = os.path.join(tempfile.gettempdir(), "spool")
-        self.spooler_options = Options.from_settings(
-            {
-                **THEIR_WAYS,
-                "OUTSIDE_UWSGI": "spool",
-                "SPOOLERS": dict.fromkeys(self.queues or ["default"], spool),
-                "RESULTS": "database",
-            }
+        self.spooler_options = Options(
+            **THEIR_WAYS,
+            OUTSIDE_UWSGI="spool",
+            SPOOLERS=dict.fromkeys(self.queues or ["default"], spool),
+            RESULTS="database",
         )
 
     def clear(self) -> None:
