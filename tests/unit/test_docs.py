@@ -1,10 +1,13 @@
 """What the documentation says beside its snippets: names and links that could go stale."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+
+from django_spooler.tasks import SpoolerTask
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -51,6 +54,11 @@ def test_reference_explains_every_finding_of_the_doctor():
         for name in re.findall(r"[a-z-]{2,}", line)
     }
     assert ids | {"canary-failed"} == explained
+
+
+def test_reference_explains_every_option_of_a_task():
+    options = {field.name for field in fields(SpoolerTask)} - {"func", "kind", "run_after"}
+    assert options <= set(re.findall(r"`(\w+)`", _page("tasks")))
 
 
 def _page(name):
