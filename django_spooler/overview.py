@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from .backends import served_directories
 from .envelope import read
 from .exceptions import UnreadableTask
 from .message import Attempt, Message
@@ -115,6 +116,14 @@ class Status:
     """Seconds since the oldest ready task became ready, None where none is."""
     paused: list[str]
     processes: list[Process]
+
+
+def site_spools() -> list[Spool]:
+    """Return the spool directories of the site. Raise SpoolUnavailable for one that is closed to us."""
+    found = [Spool(directory) for directory in served_directories()]
+    for spool in found:
+        spool.require_access()
+    return found
 
 
 def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:

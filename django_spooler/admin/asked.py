@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from .. import browse
 from ..backends import served_directories
 from ..browse import COUNTED, Page, Query, capped
-from ..spool.directory import Spool
+from ..overview import site_spools
 from ..spool.listing import OTHER, STATES
 from ..tasks import task_names
 
@@ -24,14 +24,6 @@ AGES = {
     "older": (gettext_lazy("More than a day"), None, 86400.0),
 }
 """What each is called, newer and older than how many seconds."""
-
-
-def spools() -> list[Spool]:
-    """Return the spool directories of the site. Raise SpoolUnavailable for one that is closed to us."""
-    found = [Spool(directory) for directory in served_directories()]
-    for spool in found:
-        spool.require_access()
-    return found
 
 
 def query_of(asked: QueryDict) -> Query:
@@ -80,7 +72,7 @@ LABELS = {
 
 def tabs(asked: QueryDict) -> Iterator[dict[str, Any]]:
     """Yield the tabs, one for each state; that of other libraries only where they have tasks."""
-    counts = browse.tabs(spools())
+    counts = browse.tabs(site_spools())
     current = asked.get("state", "") if asked.get("state") in LABELS else ""
     for state, label in LABELS.items():
         number = counts[state] if state else min(COUNTED, sum(counts[name] for name in STATES))

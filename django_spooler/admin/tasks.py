@@ -26,14 +26,14 @@ from ..compat import AnyTask
 from ..exceptions import SpoolerError
 from ..message import Message
 from ..models import Task
-from ..overview import Entry
+from ..overview import Entry, site_spools
 from ..own import is_own
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile
 from ..tasks import find_task, task_names
 from . import actions, chart
 from .actions import ACTIONS, Action, Round
-from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorts, spools, tabs
+from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorts, tabs
 from .base import SpoolerAdmin, explained, may
 from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
@@ -78,7 +78,7 @@ class TaskAdmin(SpoolerAdmin):
             return self._act(request)
         query = query_of(request.GET)
         number = page_number(request.GET)
-        page = browse.browse(spools(), query, number=number, size=PAGE_SIZE)
+        page = browse.browse(site_spools(), query, number=number, size=PAGE_SIZE)
         actions = {
             name: action.label
             for name, action in ACTIONS.items()
@@ -123,7 +123,7 @@ class TaskAdmin(SpoolerAdmin):
         if chosen is None:
             query = replace(query_of(request.GET), among=action.states)
             most = None if query.needs_reading else overview.ALL
-            page = browse.browse(spools(), query, number=1, size=SHOWN, most=most)
+            page = browse.browse(site_spools(), query, number=1, size=SHOWN, most=most)
             shown, total, is_exact = page.entries, page.total, page.is_exact
         else:
             shown = [entry for _, _, entry in _find_all(chosen[:SHOWN])]
@@ -149,7 +149,7 @@ class TaskAdmin(SpoolerAdmin):
         """Do it to as many as the time of a request allows, and go on with the rest in another."""
         told = form.cleaned_data
         matching = Matching(
-            spools(),
+            site_spools(),
             replace(query_of(request.GET), among=action.states),
             until=told["until"],
             wanted=partial(action.is_for, terms=form.terms),
@@ -161,7 +161,7 @@ class TaskAdmin(SpoolerAdmin):
                 partial(action.run, **form.terms),
                 matching
                 if chosen is None
-                else operations.find(spools(), chosen, FIND_CHOSEN_SECONDS),
+                else operations.find(site_spools(), chosen, FIND_CHOSEN_SECONDS),
             )
         except SpoolerError as error:
             messages.error(request, str(error))
@@ -262,7 +262,7 @@ class TaskAdmin(SpoolerAdmin):
     def failures_view(self, request: HttpRequest) -> HttpResponse:
         """Show the failed tasks, grouped by task and class of error."""
         self.require(request)
-        groups, read = browse.failures(spools())
+        groups, read = browse.failures(site_spools())
         return self.page(
             request,
             "task/failures",
@@ -283,11 +283,12 @@ class TaskAdmin(SpoolerAdmin):
             "task/overview",
             _("Overview"),
             directories=[
-                overview.status(spool, queues[spool.directory], most=COUNTED) for spool in spools()
+                overview.status(spool, queues[spool.directory], most=COUNTED)
+                for spool in site_spools()
             ],
             most=COUNTED,
             problems=diagnosis.problems(),
-            periods=list(chart.periods(spools())),
+            periods=list(chart.periods(site_spools())),
             height=chart.HEIGHT,
             may_pause=may(request, "pause_queue"),
         )
@@ -302,7 +303,7 @@ class TaskAdmin(SpoolerAdmin):
         if task is None or is_own(name):
             names = [name for name in task_names() if not is_own(name)]
             return self.page(request, "task/enqueue", _("Enqueue"), names=names)
-        call = operations.failed_call(spools(), identifier, task.module_path)
+        call = operations.failed_call(site_spools(), identifier, task.module_path)
         if identifier and call is None:
             raise Http404(_("No task has the id %(id)s.") % {"id": identifier})
         form = CallForm(task, request.POST or None, call=call)
@@ -350,9 +351,9 @@ class TaskAdmin(SpoolerAdmin):
             message = text % {"queue": queue}
             try:
                 if resumes:
-                    operations.resume(spools(), queue, served_directories())
+                    operations.resume(site_spools(), queue, served_directories())
                 else:
-                    operations.pause(spools(), queue, wait=False, timeout=None)
+                    operations.pause(site_spools(), queue, wait=False, timeout=None)
             except SpoolerError as error:  # one directory of several may have been reached
                 message = _("%(done)s It broke off: %(error)s") % {"done": message, "error": error}
                 messages.error(request, message)
@@ -369,7 +370,7 @@ class TaskAdmin(SpoolerAdmin):
 def _discard(request: HttpRequest, identifier: str) -> None:
     """Discard the failed task that another one was enqueued for."""
     try:
-        for _id, spool, file in operations.find(spools(), [identifier], FIND_SECONDS):
+        for _id, spool, file in operations.find(site_spools(), [identifier], FIND_SECONDS):
             operations.discard(spool, file)
     except SpoolerError as error:
         messages.error(request, str(error))
@@ -394,6 +395,6 @@ def _find(identifier: str) -> tuple[Spool, TaskFile, Entry] | None:
 
 
 def _find_all(identifiers: list[str]) -> Iterator[tuple[Spool, TaskFile, Entry]]:
-    for _id, spool, file in operations.find(spools(), identifiers, FIND_SECONDS):
+    for _id, spool, file in operations.find(site_spools(), identifiers, FIND_SECONDS):
         if entry := overview.entry_of(spool, file):
             yield spool, file, entry

@@ -123,7 +123,9 @@ class Command(CommandOfVerbs):
     def do_status(self, options: dict[str, Any]) -> None:
         """Print counts and processes of each directory."""
         queues = served_directories()
-        found = [overview.status(spool, queues[spool.directory]) for spool in self._spools()]
+        found = [
+            overview.status(spool, queues[spool.directory]) for spool in overview.site_spools()
+        ]
         problems = diagnosis.problems()
         if options["json"]:
             self._print_json(
@@ -191,13 +193,13 @@ class Command(CommandOfVerbs):
             yield entry
 
     def _entries(self, states: tuple[str, ...]) -> Iterator[overview.Entry]:
-        for spool in self._spools():
+        for spool in overview.site_spools():
             for state in states:
                 yield from overview.entries(spool, state)
 
     def do_show(self, options: dict[str, Any]) -> None:
         """Print everything about one task."""
-        for spool in self._spools():
+        for spool in overview.site_spools():
             if entry := overview.find(spool, options["id"]):
                 self._print_entry(asdict(entry), options["json"])
                 return
@@ -258,7 +260,7 @@ class Command(CommandOfVerbs):
     ) -> None:
         unknown = dict.fromkeys(self._chosen(options))
         count = 0
-        found = operations.find(self._spools(), list(unknown))
+        found = operations.find(overview.site_spools(), list(unknown))
         for identifier, spool, file in shown_progress(self.stdout, found, len(unknown)):
             if act(spool, file):
                 del unknown[identifier]
@@ -284,7 +286,7 @@ class Command(CommandOfVerbs):
     def _named(self, state: str) -> Iterator[tuple[str, str | None]]:
         """Yield id and task of each in a state; a failed one is not read for that."""
         if state == "failed":
-            for spool in self._spools():
+            for spool in overview.site_spools():
                 yield from ((identifier, why.task) for identifier, _, why in spool.failed())
         else:
             yield from ((entry.id, entry.task) for entry in self._entries((state,)))
@@ -348,17 +350,20 @@ class Command(CommandOfVerbs):
         """Let no further task start."""
         self._check_queues(options["queue"])
         operations.pause(
-            self._spools(), options["queue"], wait=options["wait"], timeout=options["timeout"]
+            overview.site_spools(),
+            options["queue"],
+            wait=options["wait"],
+            timeout=options["timeout"],
         )
 
     def do_resume(self, options: dict[str, Any]) -> None:
         """Let tasks start again."""
         self._check_queues(options["queue"])
-        operations.resume(self._spools(), options["queue"], served_directories())
+        operations.resume(overview.site_spools(), options["queue"], served_directories())
 
     def do_reload(self, options: dict[str, Any]) -> None:
         """Let the spoolers of this host finish their task, leave and come back."""
-        count = operations.reload(self._spools(), timeout=options["timeout"])
+        count = operations.reload(overview.site_spools(), timeout=options["timeout"])
         self.stdout.write(f"{count} spoolers came back")
 
     # Helpers
@@ -369,12 +374,6 @@ class Command(CommandOfVerbs):
             if name is not None and known is not None and name not in known:
                 there_are = ", ".join(sorted(known))
                 raise CommandError(f"No queue is named {name!r}. There are: {there_are}.")
-
-    def _spools(self) -> list[Spool]:
-        spools = [Spool(directory) for directory in served_directories()]
-        for spool in spools:
-            spool.require_access()
-        return spools
 
 
 _DISCARDABLE = ("ready", "scheduled", "failed")
