@@ -192,7 +192,7 @@ print(time.process_time() * 1000, private_memory())
 
 _MORE = """
 import benchmarks.peers.spooler
-from django.tasks import task_backends
+from django_spooler.compat import task_backends
 task_backends["default"].spooler_options
 """
 

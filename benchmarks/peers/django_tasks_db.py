@@ -1,6 +1,9 @@
 """django-tasks-db."""
 
-from django.tasks import task
+try:
+    from django.tasks import task
+except ImportError:  # Django 5.2
+    from django_tasks import task
 
 from benchmarks import board
 
