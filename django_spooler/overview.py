@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,7 +22,7 @@ from .spool.files import is_gone, modified, names_in, read_file
 from .spool.listing import OTHER, STATES, TaskFile, count, files, near, oldest_ready, other
 from .spool.names import TaskName, as_text
 from .spool.process import RUNNER, Card, cards
-from .spool.reason import Reason
+from .spool.reason import LOST, Reason
 
 ALL = sys.maxsize
 _RAW_SIZE = 4000
@@ -336,14 +336,16 @@ def _failed_entry(identifier: str, path: str, why: Reason) -> Entry:
     }
     hide: Callable[[str], str] = str
     attempt = TaskName.parse(os.path.basename(path)).attempts
-    if why.task is not None:
+    if why.task is not None or why.reason == LOST:
         try:
             message, journal = read(path, signed=False)
             found, hide = _told_by(message, journal)
             if why.place is None:
                 told |= {"queue": message.queue, "priority": message.priority}
             told |= found
-            attempt = max([attempt, *(failed.attempt for failed in journal[-1:])])
+            if journal:
+                attempt = max(attempt, journal[-1].attempt)
+                why = _with_what_is_known(why, journal[-1])
         except (UnreadableTask, OSError):
             pass
     return Entry(
@@ -356,6 +358,14 @@ def _failed_entry(identifier: str, path: str, why: Reason) -> Entry:
         failed_at=_utc(why.at),
         **told,
     )
+
+
+def _with_what_is_known(why: Reason, latest: Attempt) -> Reason:
+    """Return the reason, where it is lost the end of the latest attempt that is noted."""
+    if why.reason != LOST:
+        return why
+    reason = f"{latest.error} (attempt {latest.attempt}; {LOST})"
+    return replace(why, reason=reason, traceback=latest.traceback)
 
 
 def _process(spool: Spool, card: Card) -> Process:

@@ -11,6 +11,9 @@ from .place import LEVELS, Place, is_number, is_queue_name
 WHY = ";why"
 """The note's name."""
 
+LOST = "the reason could not be kept"
+"""What is told where a full disk took no note, or somebody spoilt it."""
+
 _LATEST = 1e11
 """Seconds since the epoch that no time of ours comes near."""
 
@@ -56,5 +59,5 @@ def read_reason(entry: str) -> Reason:
     except (OSError, ValueError, TypeError, RecursionError):
         why = None
     if why is None or not why.is_sound:
-        return Reason(reason="the reason could not be kept", at=modified(entry))
+        return Reason(reason=LOST, at=modified(entry))
     return why

@@ -145,7 +145,12 @@ def test_task_that_fails_on_a_full_disk_stands_in_failed_even_without_its_reason
         server.site.open_gate(GATE)
         server.site.wait_for("task_failed", id=started["id"])
         (failed,) = listed(server, "failed")
-        assert (failed["id"], failed["reason"]) == (started["id"], "the reason could not be kept")
+        assert (failed["id"], failed["task"]) == (started["id"], "shop.tasks.fails_at_the_gate")
+        # The block the message stands in had room for the journal's line.
+        assert failed["reason"] == (
+            "RuntimeError: failed as told (attempt 1; the reason could not be kept)"
+        )
+        assert 'raise RuntimeError("failed as told")' in failed["traceback"]
     server.site.manage("spooler", "retry", started["id"])
     again = server.site.wait_for("started", 2)[1]
     assert (again["id"], again["attempt"]) == (started["id"], 1)
