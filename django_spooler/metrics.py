@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from .backends import served_directories
-from .overview import paused, processes
+from .overview import failed_by_queue, paused, processes
 from .spool.counts import BOUNDS, ENDS, Counted, counted
 from .spool.directory import Spool
 from .spool.listing import STATES, Tally, tally
@@ -66,7 +66,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _standing(spools: dict[Spool, list[str]]) -> Iterator[Metric]:
-    """Yield what stands in the directories; the queue of failed tasks is not known, and ""."""
+    """Yield what stands in the directories; where the queue of a failed task is not known, it is ""."""
     labels = ["queue", "state"]
     number = GaugeMetricFamily("django_spooler_tasks", "Tasks, by queue and state.", labels=labels)
     oldest = GaugeMetricFamily(
@@ -86,10 +86,13 @@ def _standing(spools: dict[Spool, list[str]]) -> Iterator[Metric]:
 
 def _tallies(spools: dict[Spool, list[str]], state: str) -> dict[str, Tally]:
     """Return the tallies of a state over all directories, empty ones for queues without a task."""
-    known = [""] if state == "failed" else [queue for names in spools.values() for queue in names]
+    known = [queue for names in spools.values() for queue in names]
+    if state == "failed":
+        known.append("")
     total = {queue: Tally() for queue in known}
     for spool in spools:
-        for queue, its in tally(spool, state).items():
+        found = failed_by_queue(spool) if state == "failed" else tally(spool, state)
+        for queue, its in found.items():
             total.setdefault(queue, Tally()).add(its.count, its.oldest)
     return total
 

@@ -19,20 +19,17 @@ from .others import OURS, origin_of
 from .redaction import may_hold_secrets, redacted
 from .spool.directory import ALL_QUEUES, Spool
 from .spool.files import is_gone, modified, names_in, read_file
-from .spool.listing import OTHER, STATES, TaskFile, count, files, near, oldest_ready, other
-from .spool.names import TaskName, as_text
+from .spool.listing import OTHER, STATES, Tally, TaskFile, count, files, near, oldest_ready, other
+from .spool.names import TaskName, as_text, id_time
 from .spool.process import RUNNER, Card, cards
 from .spool.reason import LOST, Reason
 
 ALL = sys.maxsize
+FAILED_READ = 1000
+"""Failed tasks, the last ones, that are read for a count by queue: some 50 ms."""
+
 _RAW_SIZE = 4000
 """Bytes that are shown of a foreign file."""
-
-NO_PROCESS = (
-    "no process serves this directory: uWSGI needs import = django_spooler.worker, and"
-    " OPTIONS['SPOOLERS'] has to name its spooler where it is another one"
-)
-"""What is wrong, and the remedy, where the status tells of no process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +134,16 @@ def status(spool: Spool, queues: list[str], *, most: int = ALL) -> Status:
         paused=paused(spool, queues),
         processes=processes(spool),
     )
+
+
+def failed_by_queue(spool: Spool) -> dict[str, Tally]:
+    """Count the failed tasks by queue; the queue of those that are not read, or tell none, is ""."""
+    found: dict[str, Tally] = {}
+    for number, file in enumerate(files(spool, "failed", backwards=True)):
+        entry = spool.failed_entry(file.name) if number < FAILED_READ else None
+        queue = entry[1].queue if entry else None
+        found.setdefault(queue or "", Tally()).add(1, id_time(file.name))
+    return found
 
 
 def processes(spool: Spool) -> list[Process]:

@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from .. import overview
 from ..browse import COUNTED, capped
-from ..overview import NO_PROCESS, Entry
+from ..overview import Entry
 from ..spool.directory import Spool
 from ..spool.listing import TaskFile, ahead
 
@@ -26,7 +26,11 @@ def why_it_waits(spool: Spool, file: TaskFile, entry: Entry) -> str | None:
     if entry.queue in paused:
         return _("The queue %(queue)s is paused.") % {"queue": entry.queue}
     if not overview.processes(spool):
-        return _("It waits since %(finding)s.") % {"finding": NO_PROCESS}
+        return _(
+            "It waits since no process serves this directory: uWSGI needs import ="
+            " django_spooler.worker, and OPTIONS['SPOOLERS'] has to name its spooler where it is"
+            " another one."
+        )
     if entry.state == "scheduled":
         return _("It is due, and made ready in a moment.")
     number = ahead(spool, file, spool.paused().__contains__, COUNTED)

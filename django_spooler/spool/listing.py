@@ -8,6 +8,7 @@ import heapq
 import math
 import os
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -72,7 +73,7 @@ class Tally:
 
 
 def tally(spool: Spool, state: str) -> dict[str, Tally]:
-    """Count the files of a state by queue in one pass; the queue of failed ones is "", unknown."""
+    """Count the ready, scheduled or running files by queue in one pass."""
     found: dict[str, Tally] = {}
     for queue, number, oldest in _groups(spool, state):
         found.setdefault(queue, Tally()).add(number, oldest)
@@ -100,10 +101,7 @@ def _first_moment(names: list[str]) -> float | None:
 
 def _groups(spool: Spool, state: str) -> Iterator[tuple[str, int, float | None]]:
     """Yield queue, number and the oldest one's time of files that stand together."""
-    if state == "failed":
-        names = names_in(spool.path("failed"))
-        yield "", len(names), min(filter(None, map(id_time, names)), default=None)
-    elif state == "running":
+    if state == "running":
         for file in _running(spool, None):
             yield file.place.queue if file.place else "", 1, _second(file.name) or None
     else:
@@ -343,18 +341,29 @@ def _in_order(
         ]
         yield from sorted(due, key=lambda file: (file.time, order(file.name)), reverse=backwards)
         return
-    found = [
-        (second, name, directory, place)
-        for place, directory in pool
-        for name in names_if_open(directory)
-        if since <= (second := _second(name)) <= before
-    ]
-    found.sort(key=lambda entry: entry[0], reverse=backwards)
-    for _, entries in groupby(found, key=lambda entry: entry[0]):
-        for _, name, directory, place in sorted(
-            entries, key=lambda entry: order(entry[1]), reverse=backwards
-        ):
-            yield TaskFile(state, os.path.join(directory, name), name, place)
+    listed = [(place, directory, _by_second(names_if_open(directory))) for place, directory in pool]
+    seconds = {second for *_, names in listed for second in names if since <= second <= before}
+    for second in sorted(seconds, reverse=backwards):
+        together = [
+            TaskFile(state, os.path.join(directory, name), name, place)
+            for place, directory, names in listed
+            for name in names.get(second, ())
+        ]
+        yield from sorted(together, key=lambda file: order(file.name), reverse=backwards)
+
+
+def _by_second(names: list[str]) -> dict[int, list[str]]:
+    """Return names by their ``_second``, as fast as 100,000 ask for: they are few seconds."""
+    plain: defaultdict[str, list[str]] = defaultdict(list)
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for name in names:
+        if ";" in name:
+            found[_second(name)].append(name)
+        else:
+            plain[name.rpartition("_")[0].rpartition("_")[2]].append(name)
+    for second, alike in plain.items():
+        found[_number(second)] += alike
+    return found
 
 
 def _moment(identifier: str) -> float:
@@ -384,8 +393,11 @@ def _second(name: str) -> int:
     """Return the second of ``order(name)``, at a quarter of its price."""
     if ";" in name:
         return order(name)[0] // 1_000_000
-    parts = name.rsplit("_", 2)
+    return _number(name.rpartition("_")[0].rpartition("_")[2])
+
+
+def _number(text: str) -> int:
     try:
-        return int(parts[1])
-    except (ValueError, IndexError):
+        return int(text)
+    except ValueError:
         return 0

@@ -15,10 +15,11 @@ from django.urls import path
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from django_spooler import operations
+from django_spooler import operations, overview
 from django_spooler.health import health
 from django_spooler.metrics import SpoolerCollector, metrics
 from django_spooler.spool.counts import Counts
+from django_spooler.spool.place import Place
 from django_spooler.spool.process import RUNNER, HeldCard, new_card
 
 from . import tasks_for_tests as tasks
@@ -143,6 +144,25 @@ def test_metrics_tell_what_stands_in_the_directories(spool, process):
         1,
         0,
     )
+
+
+def test_failed_tasks_are_told_by_queue_and_the_older_ones_of_many_without(
+    spool, process, monkeypatch
+):
+    for queue in ("default", "mail", "mail"):
+        tasks.add.using(queue_name=queue).enqueue(1)
+        (file,) = Path(spool.path("ready", queue)).rglob("uwsgi_*")
+        spool.set_aside(str(file), "as told", place=Place.of(queue, 0))
+    told = samples()
+    assert told["django_spooler_tasks", "default", "failed"] == 1
+    assert told["django_spooler_tasks", "failed", "mail"] == 2
+    assert told["django_spooler_tasks", "", "failed"] == 0
+    assert 0 <= told["django_spooler_oldest_seconds", "failed", "mail"] < 60
+    monkeypatch.setattr(overview, "FAILED_READ", 2)
+    told = samples()
+    assert told["django_spooler_tasks", "default", "failed"] == 0
+    assert told["django_spooler_tasks", "failed", "mail"] == 2
+    assert told["django_spooler_tasks", "", "failed"] == 1
 
 
 def test_metrics_tell_what_all_processes_have_counted(spool, process):

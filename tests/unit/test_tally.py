@@ -49,10 +49,8 @@ def test_each_state_is_counted(spool):
     minute = NOW // 60
     put(spool, "scheduled", "default", "100", str(minute), NAME.format(NOW - 999))
     put(spool, "running", "process", f"100:mail:{NAME.format(NOW)}")
-    put(spool, "failed", "astray")
     assert tally(spool, "scheduled") == {"default": Tally(1, minute * 60)}
     assert tally(spool, "running") == {"mail": Tally(1, NOW)}
-    assert tally(spool, "failed") == {"": Tally(1, None)}
 
 
 def test_overdue_is_what_stands_in_a_minute_that_is_over(spool):
