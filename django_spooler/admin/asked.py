@@ -118,3 +118,10 @@ def sorts(asked: QueryDict, query: Query) -> dict[str, str]:
         name: _with(asked, o=f"-{name}" if by == name and not query.backwards else name)
         for name in ("order", "time")
     }
+
+
+def sorted_by(query: Query) -> dict[str, str]:
+    """Return the column that the tasks are sorted by, and which way; failed ones are by their time."""
+    by_time = query.by_time or query.state == "failed"
+    is_falling = query.backwards == (by_time and query.state != "failed")
+    return {"time" if by_time else "priority": "descending" if is_falling else "ascending"}

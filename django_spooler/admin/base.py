@@ -85,9 +85,9 @@ class SpoolerAdmin(ReadOnlyAdmin):
     def _tools(self, request: HttpRequest) -> Iterator[tuple[str, Any]]:
         """Yield address and label of the pages that the user may see."""
         pages = (
+            ("view_task", "task", "overview", _("Overview")),
             ("view_task", "task", "changelist", _("Tasks")),
             ("view_task", "task", "failures", _("Failures")),
-            ("view_task", "task", "overview", _("Overview")),
             ("view_cronjob", "cronjob", "changelist", _("Periodic jobs")),
             ("enqueue_task", "task", "enqueue", _("Enqueue")),
         )

@@ -33,7 +33,7 @@ from ..spool.listing import TaskFile
 from ..tasks import find_task, task_names
 from . import actions, chart
 from .actions import ACTIONS, Action, Round
-from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorts, tabs
+from .asked import PAGE_SIZE, choices, page_number, pages, query_of, sorted_by, sorts, tabs
 from .base import SpoolerAdmin, explained, may
 from .forms import CallForm, RoundForm
 from .waiting import why_it_waits
@@ -96,6 +96,7 @@ class TaskAdmin(SpoolerAdmin):
             total=capped(page.total),
             choices=choices(request.GET),
             sorts=sorts(request.GET, query),
+            sorted=sorted_by(query),
             hidden={name: request.GET.get(name, "") for name in ("state", "o")},
         )
 

@@ -82,7 +82,7 @@ def test_overview_keeps_focus_and_scroll_while_it_follows(open_admin, open_page)
     button.focus()
     assert page.evaluate("scrollY") > 0
     place = button.bounding_box()["y"]
-    failed = page.get_by_role("row", name="Failed").first
+    failed = page.locator(".spooler-tile", has_text="Failed").first
     before = failed.text_content()
     other = open_page("/queue/")
     other.get_by_role("button", name="Fail on purpose").click()

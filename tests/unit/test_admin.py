@@ -299,6 +299,23 @@ def test_failed_tasks_are_filtered_by_the_class_of_their_error(log_in_with, spoo
     assert 'name="error"' not in client.get(f"{LIST}?state=ready").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("query", "column", "way"),
+    [
+        ("state=ready", "priority", "descending"),
+        ("state=ready&o=-order", "priority", "ascending"),
+        ("state=ready&o=time", "time", "ascending"),
+        ("state=ready&o=-time", "time", "descending"),
+        ("state=failed", "time", "descending"),
+        ("state=failed&o=-time", "time", "ascending"),
+    ],
+)
+def test_list_says_what_it_is_sorted_by(log_in_with, failed, query, column, way):
+    shown = log_in_with("view_task").get(f"{LIST}?{query}").content.decode()
+    (found,) = re.findall(r'aria-sort="(\w+)"><div class="text"><a id="spooler-by-(\w+)"', shown)
+    assert found == (way, column)
+
+
 @pytest.mark.parametrize("query", ["state=x", "p=x", "p=99999999999", "o=---", "age=x", "queue=.."])
 def test_what_an_address_cannot_mean_breaks_nothing(log_in_with, spool, query):
     assert log_in_with("view_task").get(f"{LIST}?{query}").status_code == 200
