@@ -109,8 +109,8 @@ def check_directories(app_configs: AppConfigs = None, **kwargs: Any) -> list[Che
     """Check that no spool directory is served to visitors (W003): its files hold arguments."""
     return [
         CheckWarning(
-            f"The spool directory {directory} is inside {setting} ({root}): a web server that serves"
-            " that serves the tasks and their arguments too.",
+            f"The spool directory {directory} is inside {setting} ({root}): a web server that"
+            " serves these files serves the tasks and their arguments too.",
             hint="Name a directory outside of it: OPTIONS['SPOOLERS'] = {'default': '/var/spool/"
             "mysite'}, and the same for spooler in uWSGI's configuration.",
             id="django_spooler.W003",

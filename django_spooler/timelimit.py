@@ -61,14 +61,11 @@ _ends: dict[str, _End] = {}
 
 
 @contextlib.contextmanager
-def kill_after(seconds: float | None, trace: IO[Any]) -> Iterator[None]:
+def kill_after(seconds: float, trace: IO[Any]) -> Iterator[None]:
     """End this process with status 1 if the block takes more than ``seconds``, whatever it does.
 
     The stack is written to ``trace`` first.
     """
-    if seconds is None:
-        yield
-        return
     _ends["block"] = _End(time.monotonic() + seconds, trace, "")
     _arm()
     try:
