@@ -5,19 +5,17 @@ import os
 from pathlib import Path
 
 BASE_DIR = Path(os.environ["TORTURE_DIR"])
-SECRET_KEY = os.environ.get("TORTURE_SECRET_KEY", "torture")
-SECRET_KEY_FALLBACKS = json.loads(os.environ.get("TORTURE_FALLBACKS", "[]"))
+SECRET_KEY = "torture"
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 ROOT_URLCONF = "tests.torture.site.urls"
 INSTALLED_APPS = ["tests.torture.site", "django_spooler"]
 DATABASES = {
-    alias: {
+    "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": BASE_DIR / f"{alias}.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
         "OPTIONS": {"timeout": 30},
     }
-    for alias in ("default", "other")
 }
 TASKS = {
     "default": {

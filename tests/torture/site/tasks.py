@@ -42,13 +42,6 @@ def fail(number: int) -> None:
 
 
 @spooler_task(max_attempts=3, backoff=0.3)
-def fail_thrice(number: int) -> None:
-    """Fail at each of three tries."""
-    note("start", number)
-    raise ValueError(f"task {number} fails")
-
-
-@spooler_task(max_attempts=3, backoff=0.3)
 def die(number: int, how: str) -> None:
     """End the process it runs in."""
     note("start", number)
@@ -72,30 +65,3 @@ _DEATHS = {
     "abort": os.abort,
     "memory": _run_out_of_memory,
 }
-
-
-@spooler_task(timeout=1, max_attempts=2, backoff=0.2)
-def overrun(number: int, how: str) -> None:
-    """Run for longer than the timeout: in Python, deaf to the exception, or in C under the GIL."""
-    note("start", number)
-    try:
-        if how == "c":
-            sum(range(1 << 40))
-        while True:
-            try:
-                time.sleep(30)
-            except BaseException:
-                if how != "deaf":
-                    raise
-    finally:
-        note("end", number)
-
-
-@spooler_task
-def measure(number: int, payload: object) -> None:
-    """Tell the ledger a checksum of the argument."""
-    import json
-    import zlib
-
-    text = json.dumps(payload, sort_keys=True).encode()
-    note(f"sum-{zlib.crc32(text)}-{len(text)}", number)
