@@ -10,6 +10,7 @@ file of this moment, which the loop would delete unseen.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -102,6 +103,7 @@ class Worker:
         """Make a forked process independent of the master's connections, and a spooler ours."""
         database.drop_inherited()
         if self._is_spooler():
+            gc.freeze()  # what was loaded stays shared with the master and the web workers
             self._neighbours.take_over()
             self._uwsgi.set_spooler_frequency(_FREQUENCY)
             signal.signal(signal.SIGHUP, self._leave)
