@@ -25,8 +25,8 @@ _NEWEST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
-    """What became of a canary: it sang, it failed, or nobody took it in time."""
+class Sent:
+    """What became of one that was sent: it was run, it failed, or nobody took it in time."""
 
     milliseconds: float | None = None
     reason: str | None = None
@@ -42,7 +42,7 @@ def canary_task() -> AnyTask | None:
     return own_task(canary, max_attempts=1)
 
 
-def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
+def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Sent:
     """Publish the task for a queue, wait for its end for so many seconds, and leave nothing behind.
 
     Raise SpoolUnavailable where the directory does not take it.
@@ -50,38 +50,38 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Song:
     job = own_job(task, queue=queue, priority=PRIORITY)
     start = time.monotonic()
     path = spool.publish(packet.encode(packet.MARK, job.body), job.place)
-    song = None
+    sent = None
     try:
-        song = _listen(spool, path, start, start + seconds)
+        sent = _wait(spool, path, start, start + seconds)
     finally:
-        if song is None or song.milliseconds is None:
+        if sent is None or sent.milliseconds is None:
             _discard(spool, path, job.message.id)
-    return song
+    return sent
 
 
-def _listen(spool: Spool, path: str, start: float, until: float) -> Song:
+def _wait(spool: Spool, path: str, start: float, until: float) -> Sent:
     descriptor = _open(spool, path)
     if descriptor is None:
         failed = _failed(spool, path)
-        return Song(reason=failed[1]) if failed else _sung(start)
+        return Sent(reason=failed[1]) if failed else _was_run(start)
     try:
         look_at_failed = start
         while os.fstat(descriptor).st_nlink:
             now = time.monotonic()
             if now > until:
-                return Song()
+                return Sent()
             if now > look_at_failed:
                 look_at_failed = now + _FAILED_PAUSE
                 if failed := _failed(spool, path):
-                    return Song(reason=failed[1])
+                    return Sent(reason=failed[1])
             time.sleep(_LOOK_PAUSE)
-        return _sung(start)
+        return _was_run(start)
     finally:
         os.close(descriptor)
 
 
-def _sung(start: float) -> Song:
-    return Song(milliseconds=(time.monotonic() - start) * 1000)
+def _was_run(start: float) -> Sent:
+    return Sent(milliseconds=(time.monotonic() - start) * 1000)
 
 
 def _discard(spool: Spool, path: str, identifier: str) -> None:

@@ -33,7 +33,7 @@ from .lease import (
     runs,
     was_away_lately,
 )
-from .plan import FRESH, Fate, Known, fates
+from .plan import FRESH, Fate, Known, Rules, fates
 from .schedule import between, latest
 from .transactions import brief_transaction
 
@@ -477,9 +477,11 @@ class SlotDecision(Decision):
                 is_busy=self.is_busy,
                 has_queue=any(run.outcome == Outcome.QUEUED for run in self._runs),
             ),
-            overlap=self._job.overlap,
-            catch_up=self._job.catch_up,
-            max_age=timedelta(seconds=self._job.catch_up_max_age),
+            Rules(
+                self._job.overlap,
+                self._job.catch_up,
+                timedelta(seconds=self._job.catch_up_max_age),
+            ),
         )
 
     def _pass_by(self) -> None:

@@ -16,7 +16,10 @@ from ..instants import EPOCH
 from .schedule import Interval, instant_of
 
 RETRY = timedelta(minutes=1)
-"""After which a failed run is due again at the latest, where ``retry_after_failure_mins`` is not set, or 0, which is the same to django-cron."""
+"""After which a failed run is due again at the latest, where ``retry_after_failure_mins`` is not set.
+
+0 is the same as not set to django-cron.
+"""
 
 _LONGEST = 366 * 8
 """Days in which each day of a month has been each day of the week, but for the 29th of February."""

@@ -32,18 +32,25 @@ class Known:
     has_queue: bool = False
 
 
-def fates(
-    due: Sequence[datetime], known: Known, *, overlap: str, catch_up: str, max_age: timedelta
-) -> list[Fate]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a job asks for: see ``cron_job``."""
+
+    overlap: str
+    catch_up: str
+    max_age: timedelta
+    """How late a slot may be that is caught up with."""
+
+
+def fates(due: Sequence[datetime], known: Known, rules: Rules) -> list[Fate]:
     """Return the fate of each slot that has come due since the last decision, in their order.
 
     The last of them is due now, however late. An earlier one tells of a down time and is for
     ``catch_up``, unless it came due while the job ran: that is for ``overlap``. Of a job whose runs do
     not overlap at most one slot is to run.
     """
-    was_down = len(due) > 1
-    decided = [_fate(slot, due[-1], known, overlap, catch_up, max_age, was_down) for slot in due]
-    if overlap == "allow":
+    decided = [_fate(slot, due, known, rules) for slot in due]
+    if rules.overlap == "allow":
         return [Fate.RUN if fate is Fate.QUEUE else fate for fate in decided]
     if known.is_busy or known.has_queue:
         return [Fate.QUEUE if fate is Fate.RUN else fate for fate in decided]
@@ -53,20 +60,13 @@ def fates(
     return decided
 
 
-def _fate(
-    slot: datetime,
-    current: datetime,
-    known: Known,
-    overlap: str,
-    catch_up: str,
-    max_age: timedelta,
-    was_down: bool,
-) -> Fate:
-    if overlap != "allow" and _came_while_busy(slot, known):
-        return Fate.SKIP if overlap == "skip" else Fate.QUEUE
-    if slot == current and (catch_up != "none" or not was_down or known.now - slot <= FRESH):
+def _fate(slot: datetime, due: Sequence[datetime], known: Known, rules: Rules) -> Fate:
+    if rules.overlap != "allow" and _came_while_busy(slot, known):
+        return Fate.SKIP if rules.overlap == "skip" else Fate.QUEUE
+    lateness, was_down = known.now - slot, len(due) > 1
+    if slot == due[-1] and (rules.catch_up != "none" or not was_down or lateness <= FRESH):
         return Fate.RUN
-    return Fate.QUEUE if catch_up == "all" and known.now - slot <= max_age else Fate.MISS
+    return Fate.QUEUE if rules.catch_up == "all" and lateness <= rules.max_age else Fate.MISS
 
 
 def _came_while_busy(slot: datetime, known: Known) -> bool:

@@ -26,13 +26,13 @@ def problems(spool: Spool, queue: str, seconds: float) -> tuple[list[Problem], f
     if task is None or {queue, ALL_QUEUES} & spool.paused():
         return [], None
     try:
-        song = send(task, spool, queue, seconds)
+        sent = send(task, spool, queue, seconds)
     except (SpoolerError, OSError) as error:
         return [Problem("refused", f"A task was refused. {error}", "See the message.")], None
-    if song.milliseconds is not None:
-        return [], song.milliseconds
-    if song.reason is not None:
-        return [_failed(spool, queue, song.reason)], None
+    if sent.milliseconds is not None:
+        return [], sent.milliseconds
+    if sent.reason is not None:
+        return [_failed(spool, queue, sent.reason)], None
     return [_not_taken(spool, queue, seconds)], None
 
 

@@ -3,7 +3,8 @@
 Any uwsgi-protocol socket of an instance with a spooler takes packets of modifier1 17 and answers
 with 4 bytes: modifier1 255, modifier2 1 where the file was written. There is no body, so a message
 is limited to what a packet's variables hold, and no authentication: set ``SIGNED``, and let only
-trusted hosts reach the socket. What is over 4 KiB needs ``buffer-size`` on that instance. Source: ``plugins/spooler/spooler_plugin.c`` of uWSGI.
+trusted hosts reach the socket. What is over 4 KiB needs ``buffer-size`` on that instance. Source:
+``plugins/spooler/spooler_plugin.c`` of uWSGI.
 """
 
 import math

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from .. import executors
@@ -60,14 +61,17 @@ def work(
 
 
 @contextlib.contextmanager
-def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket):  # type: ignore[no-untyped-def]
+def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket) -> Iterator[None]:
     """Make TERM and INT end the runners: after their task, and at the second signal at once."""
     heard: list[int] = []
 
     def leave(signum: int, frame: FrameType | None) -> None:
         heard.append(signum)
         for supervisor in supervisors:
-            supervisor.leave() if len(heard) == 1 else supervisor.leave_at_once()
+            if len(heard) == 1:
+                supervisor.leave()
+            else:
+                supervisor.leave_at_once()
 
     wake.setblocking(False)
     before = {signum: signal.signal(signum, leave) for signum in (signal.SIGTERM, signal.SIGINT)}

@@ -3,8 +3,6 @@
 import contextlib
 import itertools
 import signal
-import subprocess
-import sys
 import time
 from datetime import datetime
 
@@ -83,19 +81,9 @@ def test_commands_that_start_at_once_run_a_job_once(site_with, job, fails):
         {"code": f"{job}-{number}", "run_every_mins": 60, "fails": fails} for number in range(3)
     ]
     site = site_with(*classes)
-    commands = [
-        subprocess.Popen(
-            [sys.executable, "manage.py", "runcrons"],
-            cwd=site.directory,
-            env=site.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    said = [command.communicate(timeout=DEADLINE)[0] for command in commands]
+    with contextlib.ExitStack() as stack:
+        commands = [stack.enter_context(site.managing("runcrons")) for _ in range(8)]
+        said = [command.communicate(timeout=DEADLINE)[0] for command in commands]
     for options in classes:
         assert len(site.events("began", job=options["code"])) == 1, said
         assert len(log_of(site, options["code"])) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from django_spooler.cron.claims import due_until, next_start
 from django_spooler.cron.jobs import find_job
-from django_spooler.cron.plan import Known, fates
+from django_spooler.cron.plan import Known, Rules, fates
 
 from . import crons_for_tests  # noqa: F401  its jobs are known by it
 
@@ -55,13 +55,8 @@ QUEUED = replace(FREE, has_queue=True)
 def test_fate_of_slots(
     known: Known, overlap: str, catch_up: str, slots: list[int], expected: str
 ) -> None:
-    decided = fates(
-        [at(minute) for minute in slots],
-        known,
-        overlap=overlap,
-        catch_up=catch_up,
-        max_age=timedelta(minutes=2.5),
-    )
+    rules = Rules(overlap, catch_up, max_age=timedelta(minutes=2.5))
+    decided = fates([at(minute) for minute in slots], known, rules)
     assert [fate.value for fate in decided] == expected.split()
 
 
