@@ -18,8 +18,7 @@ from django.conf import settings
 
 from .exceptions import InvalidOptions
 
-OUTSIDE_UWSGI_CHOICES = ("inline", "spool", "error")
-RESULTS_CHOICES = (None, "database")
+_ENTRY_KEYS = ("BACKEND", "QUEUES", "OPTIONS")
 _QUEUE_NAME = re.compile(r"[^./\\\x00-\x1f;:\ud800-\udfff][^/\\\x00-\x1f;:\ud800-\udfff]{0,99}")
 
 
@@ -198,9 +197,6 @@ def problems(raw: object) -> list[str]:
     return found
 
 
-_ENTRY_KEYS = ("BACKEND", "QUEUES", "OPTIONS")
-
-
 def queue_problem(name: object) -> str | None:
     """Return why ``name`` cannot be a queue's name (it becomes a directory's), or None."""
     if isinstance(name, str) and _QUEUE_NAME.fullmatch(name) and len(name.encode()) <= 64:
@@ -290,7 +286,7 @@ def _mapping(value: object) -> str | None:
 
 _CHECKS = {
     "SPOOLERS": _mapping,
-    "OUTSIDE_UWSGI": one_of(*OUTSIDE_UWSGI_CHOICES),
+    "OUTSIDE_UWSGI": one_of("inline", "spool", "error"),
     "INLINE_RAISES": _boolean,
     "MAX_ATTEMPTS": optional_count_problem,
     "BACKOFF": seconds_problem,
@@ -299,7 +295,7 @@ _CHECKS = {
     "TIMEOUT_GRACE": seconds_problem,
     "STOP_GRACE": seconds_problem,
     "ENQUEUE_ON_COMMIT": _boolean,
-    "RESULTS": one_of(*RESULTS_CHOICES),
+    "RESULTS": one_of(None, "database"),
     "SIGNED": _boolean,
     "FSYNC": _boolean,
     "FAILED_MAX_AGE": optional_seconds_problem,

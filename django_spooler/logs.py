@@ -30,7 +30,7 @@ from .compat import AnyTaskResult, framework_logger
 from .conf import Options
 from .exceptions import InvalidOptions
 from .message import Message
-from .redaction import redacted
+from .redaction import hiding
 from .result import SpoolerResult
 
 logger = logging.getLogger("django_spooler")
@@ -136,7 +136,7 @@ def log_try(
         return
     last = result.last_attempted_at
     duration = (timezone.now() - last).total_seconds() if last else None
-    hide = redacted(message)[2]
+    hide = hiding(message)
     file, line, function, _ = logger.findCaller(stacklevel=2)
     record = logger.makeRecord(
         logger.name,
@@ -232,7 +232,7 @@ def handlers_of(source: logging.Logger | None) -> list[logging.Handler]:
 
 
 def _call_with_hidden(error: BaseException, message: Message, call: Callable[[], object]) -> None:
-    hide = redacted(message)[2]
+    hide = hiding(message)
     if hide is str:
         call()
         return

@@ -54,6 +54,11 @@ def redacted(message: Message) -> tuple[list[Any], dict[str, Any], Callable[[str
     )
 
 
+def hiding(message: Message) -> Callable[[str], str]:
+    """Return what hides a call's secrets in a text: ``str`` where it has none."""
+    return redacted(message)[2]
+
+
 def may_hold_secrets(raw: str) -> bool:
     """Tell whether what could not be read as a message may be that of a task that hides something."""
     redacting = (name for name in task_names() if getattr(find_task(name), "redact", ()))

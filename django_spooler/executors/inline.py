@@ -5,7 +5,7 @@ import socket
 from dataclasses import replace
 
 from ..perform import Again, Failed, Terms, clean_context, perform
-from ..redaction import redacted
+from ..redaction import hiding
 from ..signals import task_failed
 from .base import Executor, Job
 
@@ -44,7 +44,7 @@ class InlineExecutor(Executor):
                 terms.sender,
                 task_result=job.result,
                 exception=outcome.error,
-                reason=redacted(job.message)[2](outcome.reason),
+                reason=hiding(job.message)(outcome.reason),
             )
         if error is not None and job.options.INLINE_RAISES:
             raise error
