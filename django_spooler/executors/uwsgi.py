@@ -12,6 +12,9 @@ from ..spool.files import make_directories, set_due
 from ..spool.packet import MARK, encode
 from .base import Executor, Job
 
+_REFUSED_PAUSE = 1.0
+"""Seconds without ``uwsgi.spool`` after it has failed."""
+
 _MADE_MAX = 1000
 """Directories remembered as made; each minute that something is scheduled for has one."""
 
@@ -30,6 +33,7 @@ class UwsgiExecutor(Executor):
         self._directory = os.fsencode(directory)
         self._own = Spool(directory)
         self._made: set[str] = set()
+        self._refused_until = 0.0
 
     def put(self, job: Job) -> None:
         """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
@@ -63,12 +67,16 @@ class UwsgiExecutor(Executor):
             variables[b"at"] = str(math.ceil(due)).encode()
         if target not in self._made:
             self._make(target)
-        try:
-            return os.fsdecode(self._uwsgi.spool(variables))
-        except ValueError:
-            # It tells no cause, only its log does. Our own writer either succeeds or knows.
-            self._made.clear()
-            return self._own.publish(encode(MARK, body), place, due=due)
+        # What it cannot write it takes back, but not from a runner that has claimed it meanwhile: on
+        # a full disk each try could leave an empty file in ``failed``.
+        if not self._refused_until or time.monotonic() >= self._refused_until:
+            try:
+                return os.fsdecode(self._uwsgi.spool(variables))
+            except ValueError:
+                self._refused_until = time.monotonic() + _REFUSED_PAUSE
+                self._made.clear()
+        # It tells no cause, only its log does. Our own writer either succeeds or knows.
+        return self._own.publish(encode(MARK, body), place, due=due)
 
     def _make(self, target: str) -> None:
         """Make what uWSGI expects to be there; where that fails, so does ``uwsgi.spool``.

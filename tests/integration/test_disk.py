@@ -127,6 +127,14 @@ def test_enqueue_says_what_is_wrong_and_leaves_nothing(disk, server, trouble):
     assert [event["label"] for event in server.site.events("ordered")] == ["before", "after"]
 
 
+def test_refused_tasks_leave_no_empty_files_behind(disk, server):
+    """uWSGI shows a file before it is whole; a runner that claimed one kept it from being taken back."""
+    with full(disk):
+        server.call("shop.producers.enqueue_refused", 200)
+    assert server.log.count("uwsgi_spool_request()/") <= 2  # a line for each file it made in vain
+    run(server, "after")
+
+
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
 def test_task_that_ends_meanwhile_is_not_run_again(disk, server, trouble):
     started = start_at_the_gate(server)

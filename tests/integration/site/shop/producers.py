@@ -1,5 +1,6 @@
 """What the tests let the site do that cannot be said in JSON."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -10,6 +11,7 @@ from django.utils import timezone, translation
 from django.utils.module_loading import import_string
 from mysite.events import record
 
+from django_spooler.exceptions import SpoolUnavailable
 from django_spooler.models import TaskRecord
 
 from . import tasks
@@ -52,6 +54,13 @@ def enqueue_to_nowhere():
 def enqueue_beyond_all_priorities():
     """Enqueue with a priority that is out of range."""
     tasks.echo.using(priority=101).enqueue()
+
+
+def enqueue_refused(number):
+    """Enqueue many tasks on a disk that takes none."""
+    for _ in range(number):
+        with contextlib.suppress(SpoolUnavailable):
+            tasks.echo.enqueue("x" * 5000)
 
 
 def in_a_transaction(tag, *, fails):
