@@ -4,14 +4,12 @@ Names tell queue, priority and time, so a page of 100,000 files costs the listin
 Nothing here opens a file.
 """
 
-import heapq
 import math
 import os
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, groupby, islice
 
 from .directory import Spool
@@ -197,36 +195,22 @@ def near(
     The id of what is no task is its file's name. ``only_close`` leaves out those of other seconds.
     """
     moments = sorted({_moment(identifier) for identifier in identifiers})
-    distance = _distance_from(moments)
     listed = [
-        (names_if_open(directory), directory, place, state)
+        (state, place, directory, _by_making(names_if_open(directory)))
         for state in ("ready", "scheduled")
         for place, directory in _directories(spool, state, None)
     ]
-    seconds = {str(int(moment) + offset) for moment in moments for offset in range(-_CLOSE, _CLOSE)}
-
-    def by_distance(*, close: bool) -> list[tuple[float, str, str, Place, str]]:
-        found = [
-            (distance(name), name, directory, place, state)
-            for names, directory, place, state in listed
-            for name in names
-            if (name.rsplit("_", 2)[-2:][0] in seconds) == close
-        ]
-        heapq.heapify(found)
-        return found
-
-    # Most ids are found among the few of their own seconds: the others are looked at only then.
-    nearest = by_distance(close=True)
+    distances = {second: _distance(moments, second) for *_, names in listed for second in names}
     yield from _running(spool, None)  # last listed: a claim takes a file there
-    yield from _popped(nearest)
-    if not only_close:
-        yield from _popped(by_distance(close=False))
-
-
-def _popped(heap: list[tuple[float, str, str, Place, str]]) -> Iterator[TaskFile]:
-    while heap:
-        _, name, directory, place, state = heapq.heappop(heap)
-        yield TaskFile(state, os.path.join(directory, name), name, place)
+    for second in sorted(distances, key=distances.__getitem__):
+        if only_close and distances[second] > _CLOSE:
+            return
+        together = [
+            TaskFile(state, os.path.join(directory, name), name, place)
+            for state, place, directory, names in listed
+            for name in names.get(second, ())
+        ]
+        yield from sorted(together, key=lambda file: _distance(moments, _made(file.name)))
 
 
 def ahead(spool: Spool, file: TaskFile, paused: Callable[[str], bool], most: int) -> int:
@@ -353,16 +337,22 @@ def _in_order(
 
 
 def _by_second(names: list[str]) -> dict[int, list[str]]:
-    """Return names by their ``_second``, as fast as 100,000 ask for: they are few seconds."""
-    plain: defaultdict[str, list[str]] = defaultdict(list)
-    found: defaultdict[int, list[str]] = defaultdict(list)
+    """Return names by their ``_second``, as fast as 100,000 ask for."""
+    found = _by_making([name for name in names if ";" not in name])
     for name in names:
         if ";" in name:
             found[_second(name)].append(name)
-        else:
-            plain[name.rpartition("_")[0].rpartition("_")[2]].append(name)
-    for second, alike in plain.items():
-        found[_number(second)] += alike
+    return found
+
+
+def _by_making(names: list[str]) -> defaultdict[int, list[str]]:
+    """Return names by the second in which their files were first made: these are few."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[name.rpartition("_")[0].rpartition("_")[2]].append(name)
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for second, those in alike.items():
+        found[_number(second)] += those
     return found
 
 
@@ -370,23 +360,14 @@ def _moment(identifier: str) -> float:
     return id_time(identifier) or order(identifier)[0] / 1e6
 
 
-def _distance_from(moments: list[float]) -> Callable[[str], float]:
-    """Return what tells the seconds between a name's time and the nearest of sorted moments.
+def _made(name: str) -> float:
+    return order(name.partition(";")[0])[0] / 1e6
 
-    It is exact for those that are near, and they are few.
-    """
 
-    def from_nearest(time: float) -> float:
-        after = bisect(moments, time)
-        return min(abs(time - moment) for moment in moments[max(0, after - 1) : after + 1])
-
-    from_second = cache(from_nearest)
-
-    def distance(name: str) -> float:
-        coarse = from_second(_second(name))
-        return coarse if coarse > 2 else from_nearest(order(name)[0] / 1e6)
-
-    return distance
+def _distance(moments: list[float], time: float) -> float:
+    """Return the seconds between a time and the nearest of sorted moments."""
+    after = bisect(moments, time)
+    return min(abs(time - moment) for moment in moments[max(0, after - 1) : after + 1])
 
 
 def _second(name: str) -> int:
