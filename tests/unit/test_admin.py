@@ -299,6 +299,15 @@ def test_failed_tasks_are_filtered_by_the_class_of_their_error(log_in_with, spoo
     assert 'name="error"' not in client.get(f"{LIST}?state=ready").content.decode()
 
 
+def test_page_of_a_task_leads_to_what_was_done_to_it(log_in_with, failed):
+    client = log_in_with("view_task", "retry_task")
+    post(client, "retry_selected", failed)
+    (link,) = re.findall(
+        r'href="([^"]+/history/)"', client.get(f"{LIST}{failed}/change/").content.decode()
+    )
+    assert "Retried." in client.get(link).content.decode()
+
+
 @pytest.mark.parametrize(
     ("query", "column", "way"),
     [
