@@ -18,7 +18,7 @@ from ..models import CronRun
 from ..own import CRON_QUEUE, own_job, own_task
 from ..tasks import SpoolerTask
 from . import claims, functions, manager
-from .jobs import PeriodicJob, note_problem
+from .jobs import PeriodicJob, all_jobs, note_problem
 from .lease import Outcome, runs
 from .notices import SENT
 from .site_jobs import AnyJob, claim_now, find_known, known_jobs
@@ -31,8 +31,18 @@ def task_of(job: AnyJob) -> SpoolerTask[..., Any] | None:
 
     Raise InvalidSpoolerTask where another task has the name of its function or class.
     """
-    timeout = job.timeout if isinstance(job, PeriodicJob) else None
+    timeout = _longest_timeout(job) if isinstance(job, PeriodicJob) else None
     return own_task(_function_of(job), takes_context=True, max_attempts=1, timeout=timeout)
+
+
+def _longest_timeout(job: PeriodicJob) -> float | None:
+    """Return the timeout of a function's task, None for none: all its jobs have the one task.
+
+    Each run keeps its own job's timeout besides; after this one its process is ended.
+    """
+    timeouts = [other.timeout for other in all_jobs() if other.function is job.function]
+    known = [timeout for timeout in timeouts if timeout is not None]
+    return max(known, default=None) if len(known) == len(timeouts) else None
 
 
 @functools.cache

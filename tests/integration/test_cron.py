@@ -318,6 +318,19 @@ def test_failing_job_stands_in_failed_with_its_traceback(site_with, launch, job)
     assert "Traceback" in history(site, job)[0]["error"]
 
 
+def test_jobs_of_one_function_have_each_their_own_timeout(site_with, launch, job):
+    hasty = f"{job}-z"
+    site = site_with(
+        {"code": job, "every": 1, "seconds": 1.5},
+        {"code": hasty, "every": 1, "seconds": 30, "timeout": 0.5},
+        CRON=True,
+    )
+    launch.server(BARE, site=site)
+    site.wait_for("ended", job=job)
+    wait_until(lambda: "failed" in [run["outcome"] for run in history(site, hasty)], "one is cut")
+    assert "failed" not in [run["outcome"] for run in history(site, job)]
+
+
 def test_failed_run_that_is_put_back_runs_for_its_own_slot(site_with, launch, job):
     site = site_with({"code": job, "every": 1, "fails": True}, CRON=True)
     launch.server(BARE, site=site)
