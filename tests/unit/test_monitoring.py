@@ -149,10 +149,12 @@ def test_metrics_tell_what_stands_in_the_directories(spool, process):
 def test_failed_tasks_are_told_by_queue_and_the_older_ones_of_many_without(
     spool, process, monkeypatch
 ):
-    for queue in ("default", "mail", "mail"):
+    now = int(time.time() * 1000)
+    for age, queue in ((9, "default"), (5, "mail"), (1, "mail")):
         tasks.add.using(queue_name=queue).enqueue(1)
         (file,) = Path(spool.path("ready", queue)).rglob("uwsgi_*")
-        spool.set_aside(str(file), "as told", place=Place.of(queue, 0))
+        identifier = f"{now - age:012x}{0:020x}"
+        spool.set_aside(str(file), "as told", identifier=identifier, place=Place.of(queue, 0))
     told = samples()
     assert told["django_spooler_tasks", "default", "failed"] == 1
     assert told["django_spooler_tasks", "failed", "mail"] == 2
