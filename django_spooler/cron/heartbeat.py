@@ -20,7 +20,7 @@ _PAUSE = 1.0
 
 
 class Heartbeat:
-    """Renews a lease, on a database connection of its own, until the block ends."""
+    """Renews a lease, on a database connection of its own, until the block ends or ``stop``."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
@@ -30,7 +30,7 @@ class Heartbeat:
         """True once another node has the job."""
 
     def __enter__(self) -> "Heartbeat":
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(
@@ -40,6 +40,10 @@ class Heartbeat:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Renew from now on."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Renew no more; a renewal under way ends first."""

@@ -50,7 +50,8 @@ class DatabaseLeaseLock(DjangoCronJobLock):  # type: ignore[misc]
         if verdict.run is None:
             return False
         self._lease = Lease(verdict.run, lease_of(job))
-        self._heartbeat = Heartbeat(self._lease).__enter__()
+        self._heartbeat = Heartbeat(self._lease)
+        self._heartbeat.start()
         return True
 
     def release(self, error: BaseException | None = None) -> None:

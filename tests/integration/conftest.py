@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,12 @@ def server(uwsgi_setup: Setup, launch_for_module: Launcher) -> Server:
 def name() -> str:
     """Return what tells this test's tasks from those of the others."""
     return f"name-{next(_numbers)}"
+
+
+@pytest.fixture
+def job() -> str:
+    """Return a periodic job's name that no other test's has: they share the database."""
+    return f"job-{next(_numbers)}-{time.time_ns()}"
 
 
 @pytest.hookimpl(wrapper=True)

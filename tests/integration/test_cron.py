@@ -15,14 +15,6 @@ from .proxy import proxied
 from .server import DEADLINE, Site, wait_until
 from .setups import BARE, LAZY, SHIPPED
 
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def job() -> str:
-    """Return a name that no other test's job has: they share the database."""
-    return f"job-{next(_numbers)}-{time.time_ns()}"
-
 
 @pytest.fixture
 def site_with(launch):

@@ -19,14 +19,6 @@ LOCK = "django_spooler.cron.DatabaseLeaseLock"
 SECOND = 1 / 60
 """In minutes."""
 
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def job() -> str:
-    """Return a code that no other test's class has: they share the database."""
-    return f"class-{next(_numbers)}-{time.time_ns()}"
-
 
 @pytest.fixture
 def site_with(launch):
