@@ -135,7 +135,7 @@ def decode(line: bytes, *, signed: bool) -> Message:
             f"the message has format {version}, this django-spooler reads up to {VERSION}:"
             " upgrade, then retry the task"
         )
-    if version != VERSION or isinstance(version, bool):
+    if type(version) is not int or version != VERSION:
         raise DamagedTask(f"the message has no known format version: {version!r}")
     return _checked(fields)
 

@@ -67,3 +67,10 @@ def test_whole_file_among_them_is_one_that_would_run_if_the_site_had_the_task():
     """Else the others might be refused for a reason they all share."""
     (whole,) = (file for file in CORPUS if file.name == "task-unknown")
     assert parse(whole.read_bytes(), signed=False)[0].task == "os.system"
+
+
+def test_version_is_a_whole_number_and_none_that_equals_it():
+    for file in CORPUS:
+        if file.name.startswith("version-"):
+            with pytest.raises(UnreadableTask):
+                parse(file.read_bytes(), signed=False)
