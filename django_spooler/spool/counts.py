@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .directory import Spool
-from .files import make_directories, names_if_open, open_without_waiting, private
+from .files import make_directories, names_if_open, open_without_waiting, write_whole
 from .process import cards
 from .unfinished import CARD_NAME, begins_with
 
@@ -211,9 +211,7 @@ class Counts:
         }
         make_directories(os.path.dirname(self._path))
         text = json.dumps(content, separators=(",", ":"))  # dump takes ten times as long
-        with open(self._beside, "w", encoding="utf-8", opener=private) as file:
-            file.write(text)
-        os.rename(self._beside, self._path)
+        write_whole(self._path, text.encode(), beside=self._beside)
 
 
 def counted(spools: Iterable[Spool]) -> Counted:

@@ -133,6 +133,24 @@ def private(path: str, flags: int) -> int:
     return descriptor
 
 
+def write_whole(path: str, content: bytes, *, beside: str, mtime: float | None = None) -> None:
+    """Write a file ``beside`` and rename it, so that nobody ever reads half of it.
+
+    ``mtime`` is in seconds since the epoch, None for now. Raise OSError and leave nothing behind
+    where that cannot be done.
+    """
+    try:
+        with open(beside, "wb", opener=private) as file:
+            file.write(content)
+        if mtime is not None:
+            os.utime(beside, (mtime, mtime))
+        os.rename(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
 def _hand_over(descriptor: int, path: str) -> None:
     parent = os.stat(os.path.dirname(path))
     if parent.st_uid != 0:

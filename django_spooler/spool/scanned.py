@@ -25,9 +25,9 @@ from .files import (
     is_directory,
     names_if_open,
     names_in,
-    private,
     read_file,
     read_settled,
+    write_whole,
 )
 from .names import PREFIX
 from .packet import BELL, HEADER_SIZE, MAX_SIZE, NAME, decode_variables, split
@@ -76,15 +76,7 @@ def _hang(spool: Spool, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             spool.set_foreign_aside(path, "it stood where a bell belongs")
     beside = spool.path("tmp", f"{UNFINISHED_BELL}{os.getpid()}")
-    try:
-        with open(beside, "wb", opener=private) as file:
-            file.write(BELL)
-        os.utime(beside, (_LONG_AGO, _LONG_AGO))
-        os.rename(beside, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    write_whole(path, BELL, beside=beside, mtime=_LONG_AGO)
 
 
 def _is_whole_bell(path: str) -> bool:
