@@ -9,6 +9,9 @@ from collections.abc import Callable
 TO_LEAVE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """What tells a runner to leave after its task."""
 
+LOOK = signal.SIGURG
+"""Tells the process that ticks to look at once; one that does not listen yet ignores it."""
+
 
 def fork() -> int:
     """Fork a child that a signal to leave simply ends, until it says otherwise.

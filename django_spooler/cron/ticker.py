@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db import Error, connections
 
+from ..children import LOOK
 from ..exceptions import SpoolerError
 from ..executors.file import FileExecutor
 from ..instants import EPOCH
@@ -80,12 +81,17 @@ class Ticker:
 
     def run(self) -> None:
         """Tick until told to leave; then give back what was claimed and has not started."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _TO_LEAVE)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*_TO_LEAVE, LOOK})
         signal_on_death_of_parent(signal.SIGTERM)
         pause = 0.0
-        while os.getppid() == self._parent and not signal.sigtimedwait(_TO_LEAVE, pause):
+        while os.getppid() == self._parent and not self._is_told_to_leave(pause):
             pause = self._tick_unless_away()
         self._give_back()
+
+    def _is_told_to_leave(self, pause: float) -> bool:
+        """Wait, but look at once where a run has ended: another may wait for it."""
+        heard = signal.sigtimedwait({*_TO_LEAVE, LOOK}, pause)
+        return heard is not None and heard.si_signo != LOOK
 
     def _tick_unless_away(self) -> float:
         """Return the seconds until the next tick."""

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from .. import database
-from ..children import fork
+from ..children import LOOK, fork
 from ..conf import Options
 from ..exceptions import SpoolerError
 from ..housekeeping import tidy
@@ -299,6 +299,9 @@ class Supervisor:
             return
         if child.role is _Role.CRON_RUNNER and self._duty is not None:
             self._duty.look_soon()
+            for ticker in self._children:
+                if ticker.role is _Role.TICKER:
+                    _send(ticker.pid, LOOK)
         words = last_words(self._spool, child.name)
         has_left_a_task = bool(names_in(self._spool.path("running", child.name)))
         in_good_order = not has_left_a_task and (status == 0 or child.was_told)
