@@ -12,8 +12,9 @@ from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
 
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
-_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
-"""What a task may bound itself by, and would kill an innocent one by; see ``Descriptors`` for files."""
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
+"""What a task may bound itself by, and would harm the next one by. Each costs every task half a
+microsecond, so only the usual ones; of descriptors see ``Descriptors``."""
 
 logger = logging.getLogger("django_spooler")
 
