@@ -3,12 +3,15 @@
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils import timezone
 
 from . import bulk, executors, results
@@ -19,6 +22,8 @@ from .compat import (
     AnyTaskResult,
     BaseTaskBackend,
     InvalidTask,
+    InvalidTaskBackend,
+    task_backends,
 )
 from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
@@ -113,7 +118,7 @@ class SpoolerBackend(BaseTaskBackend):
             executors.choose(options, task.queue_name),
             options,
             waits_for_commit(task, options),
-            [job := Job(task, message, new_result(task, message), options)],
+            [job := Job(task, message, new_result(task, message), options, signatures_required())],
         )
         if not bulk.takes(handover):
             handover.go()
@@ -219,3 +224,27 @@ def _check_signature(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, An
 
 def _timestamp(run_after: datetime | None) -> float | None:
     return None if run_after is None else run_after.timestamp()
+
+
+def spooler_backends() -> list[SpoolerBackend]:
+    """Return the site's backends that are ours, in the order of the settings.
+
+    One of another package that cannot be made stops nothing here: its own first use says why.
+    """
+    backends = []
+    for alias in task_backends:
+        with suppress(InvalidTaskBackend):
+            backends.append(task_backends[alias])
+    return [backend for backend in backends if isinstance(backend, SpoolerBackend)]
+
+
+@cache
+def signatures_required() -> bool:
+    """Tell whether any backend of ours accepts signed messages only."""
+    return any(backend.spooler_options.SIGNED for backend in spooler_backends())
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "TASKS":
+        signatures_required.cache_clear()

@@ -1,6 +1,5 @@
 """The backends of ours among the site's TASKS, for what runs or shows tasks rather than enqueues."""
 
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -8,21 +7,8 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from . import executors
-from .backend import SpoolerBackend
-from .compat import InvalidTaskBackend, task_backends
+from .backend import spooler_backends
 from .conf import Options
-
-
-def spooler_backends() -> list[SpoolerBackend]:
-    """Return the site's backends that are ours, in the order of the settings.
-
-    One of another package that cannot be made stops nothing here: its own first use says why.
-    """
-    backends = []
-    for alias in task_backends:
-        with suppress(InvalidTaskBackend):
-            backends.append(task_backends[alias])
-    return [backend for backend in backends if isinstance(backend, SpoolerBackend)]
 
 
 @cache
@@ -31,12 +17,6 @@ def options_of(alias: str) -> Options:
     backends = spooler_backends()
     named = [backend for backend in backends if backend.alias == alias]
     return next((backend.spooler_options for backend in named + backends), Options())
-
-
-@cache
-def signatures_required() -> bool:
-    """Tell whether any backend of ours accepts signed messages only."""
-    return any(backend.spooler_options.SIGNED for backend in spooler_backends())
 
 
 def process_options() -> Options:
@@ -74,4 +54,3 @@ def served_directories() -> dict[str, list[str]]:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "TASKS":
         options_of.cache_clear()
-        signatures_required.cache_clear()

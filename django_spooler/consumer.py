@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from typing import IO, Any
 
 from . import database
-from .backends import signatures_required
+from .backend import signatures_required
 from .calls import Call, find_call, find_task_and_terms
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .conf import queue_problem

@@ -124,6 +124,14 @@ def _variable(path: str) -> ContextVar[Any]:
     return found
 
 
+def in_words(error: BaseException) -> str:
+    """Return class and message of an exception, also of one that cannot tell its message."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}: (its message cannot be shown)"
+
+
 def log_try(
     level: int,
     text: str,

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from . import results
-from .backends import options_of, signatures_required
+from .backend import signatures_required
+from .backends import options_of
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .envelope import read
 from .exceptions import SpoolerError, UnreadableTask

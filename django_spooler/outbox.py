@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from . import executors, results
-from .backends import spooler_backends
+from .backend import signatures_required, spooler_backends
 from .compat import AnyTask
 from .exceptions import EnqueueError
 from .executors import Job
@@ -51,7 +51,13 @@ def _publish_of(backend: "SpoolerBackend") -> None:
         if task is None:
             continue  # another version of the site, with the task, may publish it
         message = _message_of(record, task)
-        job = Job(task, message, new_result(task, message), backend.spooler_options)
+        job = Job(
+            task,
+            message,
+            new_result(task, message),
+            backend.spooler_options,
+            signatures_required(),
+        )
         try:
             _publish(job)
         except EnqueueError:

@@ -8,8 +8,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from .backend import SpoolerBackend
-from .backends import spooler_backends
+from .backend import SpoolerBackend, signatures_required, spooler_backends
 from .compat import DEFAULT_TASK_QUEUE_NAME, AnyTask
 from .decorators import spooler_task
 from .executors import Job
@@ -70,7 +69,7 @@ def own_job(task: AnyTask, *args: Any, queue: str, priority: int = 0) -> Job:
         enqueued_at=time.time(),
     )
     options = task.get_backend().spooler_options  # type: ignore[attr-defined]
-    return Job(task, message, new_result(task, message), options)
+    return Job(task, message, new_result(task, message), options, signatures_required())
 
 
 @receiver(setting_changed)

@@ -26,7 +26,7 @@ from .compat import (
 from .conf import Options
 from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTimeout
-from .logs import announce_failure, contained, log_try
+from .logs import announce_failure, contained, in_words, log_try
 from .message import Message
 from .result import SpoolerResult
 from .signals import task_retried
@@ -305,14 +305,6 @@ def announce_retry(result: SpoolerResult, outcome: Again, terms: Terms) -> None:
         task_retried.send_robust(
             terms.sender, task_result=result, exception=outcome.error, delay=outcome.delay
         )
-
-
-def in_words(error: BaseException) -> str:
-    """Return class and message of an exception, also of one that cannot tell its message."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return f"{type(error).__name__}: (its message cannot be shown)"
 
 
 def as_task_error(error: BaseException, stack: str = "") -> TaskError:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from . import results
-from .backends import signatures_required
+from .backend import signatures_required
 from .calls import Call, find_call
 from .children import survives
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
 from .exceptions import TaskKilled, UnreadableTask
-from .logs import contained, fields_of, log_try, told_once
+from .logs import contained, fields_of, in_words, log_try, told_once
 from .message import Attempt, Message, encode_attempt, shortened
 from .perform import (
     Again,
@@ -27,7 +27,6 @@ from .perform import (
     announce_retry,
     as_task_error,
     backoff,
-    in_words,
 )
 from .redaction import redacted
 from .result import SpoolerResult

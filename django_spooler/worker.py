@@ -34,6 +34,7 @@ from .processes.identity import package_version, site_identity
 from .processes.site import set_up_site
 from .processes.supervisor import Supervisor
 from .settle import announce_set_aside
+from .spool import packet
 from .spool.directory import Spool
 from .spool.files import make_directories, names_in
 from .spool.process import SERVER, SPOOLER, HeldCard, new_card
@@ -54,9 +55,6 @@ SLICE = 1.0
 
 _HURRY = 0.1
 """Seconds after a foreign file came in which our handler returns at once."""
-
-MARK = b"django_spooler"
-"""The variable that tells a packet of ours."""
 
 _FREQUENCY = 1
 """Seconds between two passes of uWSGI's loop where nothing wakes it."""
@@ -163,7 +161,7 @@ class Worker:
             return SPOOL_RETRY
         self._scanned.note_try(name)
         variables = {os.fsencode(key): value for key, value in environ.items()}
-        if MARK in variables or self._neighbours.verdict(variables) is not None:
+        if packet.NAME in variables or self._neighbours.verdict(variables) is not None:
             return SPOOL_RETRY  # the next look moves it
         return self._neighbours.call(environ, variables)
 

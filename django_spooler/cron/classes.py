@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from django_cron.core import CronJobBase, Schedule
 
 from ..conf import positive_seconds_problem
-from ..perform import in_words
+from ..logs import in_words
 from .class_schedule import ClassSchedule
 from .jobs import find_job
 

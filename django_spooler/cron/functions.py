@@ -5,8 +5,9 @@ from contextlib import suppress
 from traceback import format_exception
 
 from ..exceptions import LeaseLost
+from ..logs import in_words
 from ..models import CronRun
-from ..perform import clean_context, in_words
+from ..perform import clean_context
 from ..timelimit import time_limit
 from . import announce
 from .claims import RETRY_PAUSE, lease_of

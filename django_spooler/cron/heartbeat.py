@@ -7,7 +7,7 @@ from types import TracebackType
 from django.db import Error, connections
 
 from ..exceptions import LeaseLost
-from ..perform import in_words
+from ..logs import in_words
 from .lease import Lease
 
 logger = logging.getLogger("django_spooler")

@@ -14,8 +14,8 @@ from typing import Any
 from django_cron.core import BadCronJobError, CronJobManager
 
 from ..exceptions import LeaseLost
+from ..logs import in_words
 from ..models import CronRun
-from ..perform import in_words
 from . import announce, class_claims, cron_log
 from .claims import lease_of
 from .classes import ClassJob, problem

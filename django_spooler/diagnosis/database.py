@@ -7,7 +7,7 @@ from django.db import DatabaseError, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.connection import ConnectionDoesNotExist
 
-from ..backends import spooler_backends
+from ..backend import spooler_backends
 from ..exceptions import InvalidOptions
 from ..models import TaskRecord
 from .problem import Problem

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ..backends import spooler_backends
+from ..backend import spooler_backends
 from ..exceptions import InvalidOptions
 from .problem import Problem
 

@@ -22,13 +22,13 @@ class Job:
     message: Message
     result: SpoolerResult
     options: Options
+    signed: bool
+    """Whether its message is to be signed."""
 
     @property
     def body(self) -> bytes:
         """The message as it stands in the file."""
-        from ..backends import signatures_required  # which imports the executors
-
-        return encode(self.message, signed=signatures_required())
+        return encode(self.message, signed=self.signed)
 
     @property
     def place(self) -> Place:

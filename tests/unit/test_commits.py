@@ -9,7 +9,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from django_spooler import outbox
-from django_spooler.backends import spooler_backends
+from django_spooler.backend import spooler_backends
 from django_spooler.compat import TaskResultDoesNotExist
 from django_spooler.exceptions import ManualTransaction, SpoolUnavailable
 from django_spooler.models import TaskRecord

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test import override_settings
 
 from django_spooler import results, updates
-from django_spooler.backends import spooler_backends
+from django_spooler.backend import spooler_backends
 from django_spooler.conf import Options
 from django_spooler.models import TaskRecord
 

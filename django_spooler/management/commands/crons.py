@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ...cron import operations, overview
 from ...exceptions import LeaseLost
-from ...perform import in_words
+from ...logs import in_words
 from ._database import database_problem
 from ._verbs import CommandOfVerbs, base_options
 

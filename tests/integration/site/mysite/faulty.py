@@ -196,7 +196,7 @@ def _enqueue(world: World, *, fsync: bool = False, **fields: Any) -> Act:
     def act() -> None:
         call = world.message(**fields)
         task = import_string(call.task)
-        job = Job(task, call, new_result(task, call), Options(FSYNC=fsync))
+        job = Job(task, call, new_result(task, call), Options(FSYNC=fsync), signed=False)
         try:
             FileExecutor(world.spool.directory).put(job)
             world.accepted.add(call.id)
@@ -235,7 +235,7 @@ def enqueue_many_with_fsync(world: World) -> Act:
         jobs = []
         for call in calls:
             task = import_string(call.task)
-            jobs.append(Job(task, call, new_result(task, call), Options(FSYNC=True)))
+            jobs.append(Job(task, call, new_result(task, call), Options(FSYNC=True), signed=False))
         for job in FileExecutor(world.spool.directory).put_all(jobs):
             world.accepted.add(job.message.id)
 
