@@ -33,6 +33,7 @@ from .orphans import signal_on_death_of_parent
 from .processes.identity import package_version, site_identity
 from .processes.site import set_up_site
 from .processes.supervisor import Supervisor
+from .processes.wakeup import Wakeup
 from .settle import announce_set_aside
 from .spool import packet
 from .spool.directory import Spool
@@ -179,11 +180,11 @@ class Worker:
                 return
             self._watcher.wait(
                 SLICE if now >= until else until - now,
-                self._wake_reader.fileno(),
+                self._wakeup.fileno(),
                 *self._supervisor.descriptors,
                 *self._loop_queues,
             )
-            _drain(self._wake_reader)
+            self._wakeup.drain()
             if select.select(self._loop_queues, (), (), 0)[0]:
                 return
 
@@ -205,10 +206,8 @@ class Worker:
         self._watcher = new_watcher()
         if not self._uwsgi.opt.get("spooler-harakiri"):
             self._loop_queues = _event_queues() - self._inherited_queues
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        for end in (self._wake_reader, self._wake_writer):
-            end.setblocking(False)
-        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        self._wakeup = Wakeup()
+        self._wakeup.hear()
         self._supervisor = supervisor
 
     def _tend(self) -> None:
@@ -275,12 +274,6 @@ def _event_queues() -> set[int]:
             if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
                 found.add(int(name))
     return found
-
-
-def _drain(end: socket.socket) -> None:
-    with contextlib.suppress(BlockingIOError):
-        while end.recv(4096):
-            pass
 
 
 def _directories(uwsgi: ModuleType) -> list[str]:

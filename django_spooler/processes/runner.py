@@ -11,7 +11,6 @@ import logging
 import os
 import select
 import signal
-import socket
 import time
 from types import FrameType
 
@@ -33,6 +32,7 @@ from ..surroundings import Surroundings
 from ..timelimit import end_within
 from .recovery import claimed_by
 from .unheard import spare_unheard_records
+from .wakeup import Wakeup
 
 logger = logging.getLogger("django_spooler")
 
@@ -93,7 +93,7 @@ class Runner:
         self._last_words = open_for_last_words(spool, card.name)
         self._counts = Counts(spool, card.name)
         self._consumer = Consumer(spool, card.worker_id, self._last_words, self._counts)
-        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wakeup = Wakeup()
 
     def run(self, *, until_empty: bool = False) -> None:
         """Serve until told to leave, or until nothing is ready, then give the card back.
@@ -210,14 +210,12 @@ class Runner:
 
     def _rest(self, seconds: float) -> None:
         """Wait for the time or a signal, whatever happens in the spool."""
-        select.select([self._wake_reader], [], [], seconds)
+        select.select([self._wakeup], [], [], seconds)
 
     def _sleep(self, seconds: float) -> None:
         """Wait for the time, a change in the spool or a signal."""
-        self._watcher.wait(seconds, self._wake_reader.fileno())
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_reader.recv(4096):
-                pass
+        self._watcher.wait(seconds, self._wakeup.fileno())
+        self._wakeup.drain()
 
     # Leaving
 
@@ -234,9 +232,7 @@ class Runner:
         TERM is sent for a lost parent too, and INT reaches every process of a terminal at a Ctrl-C:
         they shall cut nothing either, but wait no longer than the grace.
         """
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)
-        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        self._wakeup.hear()
         for signum in TO_LEAVE:
             signal.signal(signum, self._leave_soon)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -16,6 +16,7 @@ from ..settle import announce_set_aside
 from ..spool.directory import Spool
 from ..tasks import load_tasks
 from .supervisor import Supervisor
+from .wakeup import Wakeup
 
 logger = logging.getLogger("django_spooler")
 
@@ -50,18 +51,17 @@ def work(
         )
         for directory in directories
     ]
-    reader, writer = socket.socketpair()
-    with reader, writer, _signals_lead_to(supervisors, writer):
+    with contextlib.closing(Wakeup()) as wakeup, _signals_lead_to(supervisors, wakeup):
         while not all(supervisor.finished for supervisor in supervisors):
             for supervisor in supervisors:
                 supervisor.tick()
-            _wait(reader, supervisors)
+            _wait(wakeup, supervisors)
     for supervisor in supervisors:
         supervisor.close()
 
 
 @contextlib.contextmanager
-def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket) -> Iterator[None]:
+def _signals_lead_to(supervisors: list[Supervisor], wakeup: Wakeup) -> Iterator[None]:
     """Make TERM and INT end the runners: after their task, and at the second signal at once."""
     heard: list[int] = []
 
@@ -73,23 +73,20 @@ def _signals_lead_to(supervisors: list[Supervisor], wake: socket.socket) -> Iter
             else:
                 supervisor.leave_at_once()
 
-    wake.setblocking(False)
     before = {signum: signal.signal(signum, leave) for signum in (signal.SIGTERM, signal.SIGINT)}
-    wakeup = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    heard_before = wakeup.hear()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(wakeup)
+        signal.set_wakeup_fd(heard_before)
         for signum, handler in before.items():
             signal.signal(signum, handler)
 
 
-def _wait(reader: socket.socket, supervisors: list[Supervisor]) -> None:
+def _wait(wakeup: Wakeup, supervisors: list[Supervisor]) -> None:
     poll = select.poll()
     descriptors = [fd for supervisor in supervisors for fd in supervisor.descriptors]
-    for descriptor in (reader.fileno(), *descriptors):
+    for descriptor in (wakeup.fileno(), *descriptors):
         poll.register(descriptor, select.POLLIN)
     poll.poll(_TICK * 1000)
-    reader.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        reader.recv(4096)
+    wakeup.drain()
