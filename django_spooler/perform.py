@@ -28,8 +28,9 @@ from .context import SpoolerContext
 from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTimeout
 from .logs import announce_failure, contained, in_words, log_try
 from .message import Message
+from .redaction import hiding
 from .result import SpoolerResult
-from .signals import task_retried
+from .signals import task_failed, task_retried
 from .surroundings import reopen_output
 from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
 from .timelimit import time_limit
@@ -304,6 +305,17 @@ def announce_retry(result: SpoolerResult, outcome: Again, terms: Terms) -> None:
     with contained():
         task_retried.send_robust(
             terms.sender, task_result=result, exception=outcome.error, delay=outcome.delay
+        )
+
+
+def announce_failed(result: SpoolerResult, outcome: Failed, terms: Terms, message: Message) -> None:
+    """Tell the receivers that a task stands in ``failed``; what it hides they are not told."""
+    with contained():
+        task_failed.send_robust(
+            terms.sender,
+            task_result=result,
+            exception=outcome.error,
+            reason=hiding(message)(outcome.reason),
         )
 
 

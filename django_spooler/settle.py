@@ -24,11 +24,11 @@ from .perform import (
     Failed,
     Outcome,
     Repeat,
+    announce_failed,
     announce_retry,
     as_task_error,
     backoff,
 )
-from .redaction import redacted
 from .result import SpoolerResult
 from .signals import task_failed
 from .spool.counts import Counts
@@ -72,18 +72,8 @@ def settle(
             with contained():
                 logger.exception("%s is done but cannot be moved yet", claimed.path, extra=fields)
             time.sleep(_SETTLE_PAUSE)
-    _announce_failure(call, result, outcome)
-
-
-def _announce_failure(call: Call, result: SpoolerResult, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
-        with contained():
-            task_failed.send_robust(
-                call.terms.sender,
-                task_result=result,
-                exception=outcome.error,
-                reason=redacted(call.message)[2](outcome.reason),
-            )
+        announce_failed(result, outcome, call.terms, call.message)
 
 
 def _move(
@@ -209,7 +199,7 @@ def settle_killed(
         return
     with contained(), told_once():
         task_finished.send_robust(call.terms.sender, task_result=result)
-    _announce_failure(call, result, outcome)
+    announce_failed(result, outcome, call.terms, call.message)
 
 
 def _is_safe_to_read(path: str) -> bool:

@@ -4,9 +4,7 @@ import os
 import socket
 from dataclasses import replace
 
-from ..perform import Again, Failed, Terms, clean_context, perform
-from ..redaction import hiding
-from ..signals import task_failed
+from ..perform import Again, Failed, Terms, announce_failed, clean_context, perform
 from .base import Executor, Job
 
 
@@ -40,11 +38,6 @@ class InlineExecutor(Executor):
             if not isinstance(outcome, Again):
                 break
         if isinstance(outcome, Failed):
-            task_failed.send_robust(
-                terms.sender,
-                task_result=job.result,
-                exception=outcome.error,
-                reason=hiding(job.message)(outcome.reason),
-            )
+            announce_failed(job.result, outcome, terms, job.message)
         if error is not None and job.options.INLINE_RAISES:
             raise error
