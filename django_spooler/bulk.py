@@ -1,15 +1,14 @@
 """Many calls queued together: what a block enqueues goes out at its end."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 
 from . import database
+from .exceptions import EnqueueError
 from .handover import Handover
-
-_TOGETHER = 100
-"""Calls that are handed over at a time: so many files are open then."""
 
 
 @contextmanager
@@ -22,16 +21,29 @@ def bulk_enqueue() -> Iterator[None]:
     end where a task cannot be accepted: it tells how many were, and those behind are not queued.
     """
     block, outer = _Block(), _current.get()
-    token = _current.set(block)
+    _current.set(block)
     try:
         yield
     finally:
-        _current.reset(token)
         block.close()
-    for handover in block.handovers:
-        if outer is None or not outer.add(handover):
-            for part in handover.parts(_TOGETHER):
-                part.go()
+        if _current.get() is block:  # else a generator ends where it did not begin
+            _current.set(outer)
+    _go([each for each in block.handovers if outer is None or not outer.add(each)])
+
+
+def _go(handovers: list[Handover]) -> None:
+    parts = [part for each in handovers for part in each.parts(each.executor.together)]
+    queued = 0
+    for part in parts:
+        try:
+            part.go()
+        except EnqueueError as error:
+            total = sum(len(each.jobs) for each in parts)
+            if total == 1:
+                raise
+            queued += error.accepted
+            raise type(error)(f"{queued} of {total} tasks are queued: {error}") from error
+        queued += len(part.jobs)
 
 
 def takes(handover: Handover) -> bool:
@@ -46,12 +58,18 @@ class _Block:
     def __init__(self) -> None:
         self._by_way: dict[object, Handover] = {}
         self._depth = database.depth()
+        self._process = os.getpid()
         self._lock = Lock()
         self._is_open = True
 
     def add(self, handover: Handover) -> bool:
-        """Take the jobs; False where they are in another transaction, or the block has ended."""
-        if database.depth() != self._depth:
+        """Take the jobs; False where the block does not decide about them.
+
+        They are in another transaction, or in one that is ended by hand, or in a process that was
+        forked in the block and may never come to its end; or the block has ended.
+        """
+        depth = database.depth()
+        if depth is None or depth != self._depth or os.getpid() != self._process:
             return False
         with self._lock:
             if self._is_open:
@@ -67,8 +85,8 @@ class _Block:
 
     @property
     def handovers(self) -> list[Handover]:
-        """What it has taken."""
-        return [*self._by_way.values()]
+        """What it has taken, for the process that it was taken in."""
+        return [*self._by_way.values()] if os.getpid() == self._process else []
 
 
 _current: ContextVar[_Block | None] = ContextVar("django_spooler.bulk", default=None)

@@ -53,13 +53,19 @@ def in_transactions() -> list[BaseDatabaseWrapper]:
     return [connection for connection in found if connection.in_atomic_block]
 
 
-def depth() -> tuple[tuple[str, int], ...]:
-    """Return how deep in ``atomic()`` blocks this thread is, for each connection that is in any."""
+def depth() -> tuple[tuple[BaseDatabaseWrapper, int], ...] | None:
+    """Return how deep in ``atomic()`` blocks this thread is, for each connection that is in any.
+
+    None where a transaction is ended by hand. No two threads share a connection.
+    """
     if not _opened:
         return ()
+    found = connections.all(initialized_only=True)
+    if any(map(_ends_by_hand, found)):
+        return None
     return tuple(
-        (connection.alias, len(connection.savepoint_ids))
-        for connection in connections.all(initialized_only=True)
+        (connection, len(connection.savepoint_ids))
+        for connection in found
         if connection.in_atomic_block
     )
 

@@ -53,6 +53,9 @@ class InvalidOptions(SpoolerError, ImproperlyConfigured):
 class EnqueueError(SpoolerError):
     """A valid task could not be accepted; nothing of it was kept."""
 
+    accepted = 0
+    """Tasks that were, of those handed over together, before the one that could not be."""
+
 
 class ManualTransaction(EnqueueError):
     """A task that is to wait for the commit of a transaction which is ended by hand."""

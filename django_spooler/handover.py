@@ -76,9 +76,9 @@ class Handover:
                 return
             which = f"its task {name} is not queued"
             if len(self.jobs) > 1:
-                which = f"its {len(self.jobs)} tasks from {name} on are not all queued"
+                which = f"of its {len(self.jobs)} tasks from {name} on {error.accepted} are queued"
             raise type(error)(
-                f"The transaction is committed, but {which}, nor is what the transaction enqueued"
+                f"The transaction is committed, but {which}, and not what the transaction enqueued"
                 f" after it: {error}"
             ) from error
 
@@ -115,11 +115,8 @@ class Handover:
         for job in self.jobs[:accepted]:
             task_enqueued.send_robust(self.sender, task_result=job.result)
             self.executor.finish(job)
-        if error and len(self.jobs) > 1:
-            raise type(error)(
-                f"{accepted} of {len(self.jobs)} tasks are queued: {error}"
-            ) from error
         if error:
+            error.accepted = accepted
             raise error
 
     def parts(self, size: int) -> list["Handover"]:

@@ -49,6 +49,9 @@ class Job:
 class Executor(ABC):
     """One way out of ``enqueue``."""
 
+    together = 100
+    """Jobs that are handed over at a time: so many files are open then."""
+
     @abstractmethod
     def put(self, job: Job) -> None:
         """Hand the job over: it is accepted when this returns.

@@ -15,6 +15,8 @@ class InlineExecutor(Executor):
     ``spooler_forever`` task runs once.
     """
 
+    together = 1  # the next is not accepted where INLINE_RAISES lets one end everything
+
     def put(self, job: Job) -> None:
         """Accept the job: there is nothing to write."""
 

@@ -1,13 +1,17 @@
 """What is enqueued in a block of ``bulk_enqueue`` is queued together at its end, or not at all."""
 
 import asyncio
+import contextlib
+import os
+import threading
+from contextvars import copy_context
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_spooler import bulk_enqueue
 from django_spooler.compat import TaskResultDoesNotExist, task_enqueued
-from django_spooler.exceptions import SpoolUnavailable
+from django_spooler.exceptions import ManualTransaction, SpoolUnavailable
 from django_spooler.models import TaskRecord
 
 from . import tasks_for_tests as tasks
@@ -127,6 +131,17 @@ class TestTransactions:
                 raise _Undo
         assert queue.ids == [outer.id]
 
+    def test_transaction_that_is_ended_by_hand_is_refused_inside_the_block_as_outside(self, queue):
+        with bulk_enqueue():
+            transaction.set_autocommit(False)
+            try:
+                with pytest.raises(ManualTransaction, match="autocommit"):
+                    tasks.add.enqueue(1)
+                transaction.rollback()
+            finally:
+                transaction.set_autocommit(True)
+        assert queue.ids == []
+
     @pytest.mark.parametrize("results", ["database"], indirect=True)
     def test_result_that_was_deleted_takes_no_task_with_it(self, queue):
         with transaction.atomic():
@@ -157,6 +172,33 @@ class TestRefusals:
         assert queue.ids == announced == []
         assert not TaskRecord.objects.exists()
 
+    def test_error_tells_how_many_of_the_block_are_queued(self, queue, announced):
+        def refuse(task_result, **kwargs):
+            if len(announced) == 100:
+                queue.directory.rename(queue.directory.with_name("before"))
+                queue.refuse()
+
+        task_enqueued.connect(refuse)
+        try:
+            with pytest.raises(SpoolUnavailable, match=rf"^100 of {MANY} tasks are queued: "):
+                with bulk_enqueue():
+                    for number in range(MANY):
+                        tasks.add.enqueue(number)
+        finally:
+            task_enqueued.disconnect(refuse)
+        assert len(announced) == 100
+
+    def test_inline_task_that_raises_leaves_none_behind_it_accepted(
+        self, settings, results, announced
+    ):
+        settings.TASKS["default"]["OPTIONS"] = {"RESULTS": results, "INLINE_RAISES": True}
+        settings.TASKS = {**settings.TASKS}
+        with pytest.raises(ValueError), bulk_enqueue():
+            enqueued = [task.enqueue(*args).id for task, *args in [(tasks.add, 1), (tasks.fail,)]]
+            tasks.add.enqueue(2)
+        assert announced == enqueued
+        assert TaskRecord.objects.count() == (2 if results else 0)
+
     def test_after_the_commit_the_error_says_so(self, queue, results, caplog):
         queue.refuse()
 
@@ -169,7 +211,7 @@ class TestRefusals:
             assert "is committed, but not queued yet" in caplog.text
         else:
             with pytest.raises(
-                SpoolUnavailable, match=r"committed, but its 3 tasks from .* not all"
+                SpoolUnavailable, match=r"committed, but of its 3 tasks from .* 0 are queued"
             ):
                 enqueue()
 
@@ -204,3 +246,44 @@ class TestConcurrency:
 
         late = asyncio.run(enqueue())
         assert queue.ids == [late.id]
+
+    def test_transaction_of_another_thread_decides_for_its_own_tasks(self, queue):
+        def enqueue_and_undo():
+            with contextlib.closing(connection), pytest.raises(_Undo), transaction.atomic():
+                tasks.add.enqueue(1)
+                raise _Undo
+
+        with transaction.atomic(), bulk_enqueue():
+            thread = threading.Thread(target=copy_context().run, args=[enqueue_and_undo])
+            thread.start()
+            thread.join()
+        assert queue.ids == []
+
+    def test_process_forked_in_the_block_queues_its_own_tasks_alone(self, queue):
+        child = None
+        try:
+            with bulk_enqueue():
+                tasks.add.enqueue(1)
+                child = os.fork()
+                if not child:
+                    tasks.add.enqueue(2)
+        finally:
+            if child == 0:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert sorted(message.args for message in queue.messages) == [[1], [2]]
+
+    def test_block_of_a_generator_may_end_in_another_context(self, queue):
+        async def enqueue():
+            async def generator():
+                with bulk_enqueue():
+                    tasks.add.enqueue(1)
+                    yield
+
+            left = generator()
+            await asyncio.create_task(anext(left))
+            with pytest.raises(StopAsyncIteration):
+                await anext(left)
+
+        asyncio.run(enqueue())
+        assert [message.args for message in queue.messages] == [[1]]
