@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 
+from django.core.exceptions import SynchronousOnlyOperation
+
 from . import database
 from .exceptions import EnqueueError
 from .handover import Handover
@@ -36,7 +38,7 @@ def _go(handovers: list[Handover]) -> None:
     queued = 0
     for part in parts:
         try:
-            part.go()
+            _in_sync(part)
         except EnqueueError as error:
             total = sum(len(each.jobs) for each in parts)
             if total == 1:
@@ -44,6 +46,17 @@ def _go(handovers: list[Handover]) -> None:
             queued += error.accepted
             raise type(error)(f"{queued} of {total} tasks are queued: {error}") from error
         queued += len(part.jobs)
+
+
+def _in_sync(part: Handover) -> None:
+    try:
+        part.go()
+    except SynchronousOnlyOperation as error:
+        raise EnqueueError(
+            "The block ends in a coroutine, where Django lets nobody use the database, and RESULTS are"
+            " kept there. Put the block into a function of its own, and await"
+            " sync_to_async(function)()."
+        ) from error
 
 
 def takes(handover: Handover) -> bool:

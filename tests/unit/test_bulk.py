@@ -7,11 +7,12 @@ import threading
 from contextvars import copy_context
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from django_spooler import bulk_enqueue
 from django_spooler.compat import TaskResultDoesNotExist, task_enqueued
-from django_spooler.exceptions import ManualTransaction, SpoolUnavailable
+from django_spooler.exceptions import EnqueueError, ManualTransaction, SpoolUnavailable
 from django_spooler.models import TaskRecord
 
 from . import tasks_for_tests as tasks
@@ -214,6 +215,22 @@ class TestRefusals:
                 SpoolUnavailable, match=r"committed, but of its 3 tasks from .* 0 are queued"
             ):
                 enqueue()
+
+
+@pytest.mark.parametrize("results", ["database"], indirect=True)
+def test_block_with_results_that_ends_in_a_coroutine_is_refused_with_the_remedy(queue):
+    def enqueue():
+        with contextlib.closing(connection), bulk_enqueue():
+            return [tasks.add.enqueue(number).id for number in range(2)]
+
+    async def enqueue_wrongly():
+        with bulk_enqueue():
+            await tasks.add.aenqueue(1)
+
+    with pytest.raises(EnqueueError, match="sync_to_async"):
+        asyncio.run(enqueue_wrongly())
+    assert queue.ids == []
+    assert asyncio.run(sync_to_async(enqueue)()) == queue.ids
 
 
 @pytest.mark.parametrize("results", [None], indirect=True)
