@@ -78,8 +78,8 @@ class Handover:
             if len(self.jobs) > 1:
                 which = f"of its {len(self.jobs)} tasks from {name} on {error.accepted} are queued"
             raise type(error)(
-                f"The transaction is committed, but {which}, and not what the transaction enqueued"
-                f" after it: {error}"
+                f"The transaction is committed, but {which}, and nothing that it enqueued"
+                f" afterwards is: {error}"
             ) from error
 
     def _keep_and_put(self) -> None:
