@@ -7,6 +7,8 @@ looked at; ``examine`` also asks the database and sends a task through the queue
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from .. import checks
 from ..backends import served_directories
 from ..exceptions import SpoolerError
@@ -75,7 +77,7 @@ def _problems_of(spool: Spool) -> list[Problem]:
             found += processes.problems(spool)
         return [*found, *waiting.problems(spool)]
     except (SpoolerError, OSError) as error:
-        return [Problem("no-access", str(error), "Run this as the user the site runs as.")]
+        return [Problem("no-access", str(error), _("Run this as the user the site runs as."))]
 
 
 def _served() -> dict[Spool, list[str]]:

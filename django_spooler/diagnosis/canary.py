@@ -1,20 +1,13 @@
 """Whether a task that is sent is run."""
 
+from django.utils.translation import gettext as _
+
 from ..canary import canary_task, send
 from ..exceptions import SpoolerError
-from ..overview import processes
+from ..overview import Process, processes
 from ..spool.directory import ALL_QUEUES, Spool
 from ..spool.names import printable
 from .problem import Problem
-
-_REMEDIES = {
-    "UntrustedTask": (
-        "untrusted",
-        "Give this process and uWSGI the same SECRET_KEY and the same SIGNED, and restart uWSGI.",
-    ),
-    "UnknownTask": ("versions", "Reload uWSGI, so that it loads what is installed now."),
-    "NewerTask": ("versions", "Reload uWSGI, so that it loads what is installed now."),
-}
 
 
 def problems(spool: Spool, queue: str, seconds: float) -> tuple[list[Problem], float | None]:
@@ -28,7 +21,8 @@ def problems(spool: Spool, queue: str, seconds: float) -> tuple[list[Problem], f
     try:
         sent = send(task, spool, queue, seconds)
     except (SpoolerError, OSError) as error:
-        return [Problem("refused", f"A task was refused. {error}", "See the message.")], None
+        message = _("A task was refused. %(error)s") % {"error": error}
+        return [Problem("refused", message, _("See the message."))], None
     if sent.milliseconds is not None:
         return [], sent.milliseconds
     if sent.reason is not None:
@@ -37,29 +31,49 @@ def problems(spool: Spool, queue: str, seconds: float) -> tuple[list[Problem], f
 
 
 def _failed(spool: Spool, queue: str, reason: str) -> Problem:
-    identifier, hint = _REMEDIES.get(
-        reason.partition(":")[0], ("canary-failed", "uWSGI's log says more.")
-    )
-    return Problem(
-        identifier,
-        f"A task sent to queue {queue!r} of {spool.directory} failed: {printable(reason)}.",
-        hint,
-    )
+    message = _("A task sent to queue %(queue)r of %(directory)s failed: %(reason)s.") % {
+        "queue": queue,
+        "directory": spool.directory,
+        "reason": printable(reason),
+    }
+    match reason.partition(":")[0]:
+        case "UntrustedTask":
+            hint = _(
+                "Give this process and uWSGI the same SECRET_KEY and the same SIGNED, and restart"
+                " uWSGI."
+            )
+            return Problem("untrusted", message, hint)
+        case "UnknownTask" | "NewerTask":
+            hint = _("Reload uWSGI, so that it loads what is installed now.")
+            return Problem("versions", message, hint)
+        case _:
+            return Problem("canary-failed", message, _("uWSGI's log says more."))
 
 
 def _not_taken(spool: Spool, queue: str, seconds: float) -> Problem:
-    what = "; ".join(
-        f"{process.kind} {process.pid} {_runs(process.task)} since {process.since:%H:%M:%S} UTC"
-        for process in processes(spool)
-    )
+    left = "; ".join(map(_doing, processes(spool)))
     return Problem(
         "stuck",
-        f"A task sent to queue {queue!r} of {spool.directory} was not run within {seconds:g} s,"
-        f" though it was the first in line: {what or 'no process is left'}.",
-        "More at a time: spooler-processes = 4. A task that never ends needs a timeout. A process"
-        " that is idle may serve other queues only (spooler work --queues), or hang.",
+        _(
+            "A task sent to queue %(queue)r of %(directory)s was not run within %(seconds)g s,"
+            " though it was the first in line: %(processes)s."
+        )
+        % {
+            "queue": queue,
+            "directory": spool.directory,
+            "seconds": seconds,
+            "processes": left or _("no process is left"),
+        },
+        _(
+            "More at a time: spooler-processes = 4. A task that never ends needs a timeout. A"
+            " process that is idle may serve other queues only (spooler work --queues), or hang."
+        ),
     )
 
 
-def _runs(task: str | None) -> str:
-    return f"runs {printable(task)}" if task else "is idle"
+def _doing(process: Process) -> str:
+    facts = {"kind": process.kind, "pid": process.pid, "time": f"{process.since:%H:%M:%S}"}
+    if process.task:
+        facts["task"] = printable(process.task)
+        return _("%(kind)s %(pid)s runs %(task)s since %(time)s UTC") % facts
+    return _("%(kind)s %(pid)s is idle since %(time)s UTC") % facts

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from ..cron.jobs import all_jobs
 from ..cron.overview import late_jobs
@@ -18,14 +19,18 @@ def problems() -> Iterator[Problem]:
     except DatabaseError as error:
         yield Problem(
             "cron-unknown",
-            f"The database does not tell how the periodic jobs stand: {error}",
+            _("The database does not tell how the periodic jobs stand: %(error)s")
+            % {"error": error},
             "python manage.py migrate",
         )
         return
     for name, slot in found:
         yield Problem(
             "cron-late",
-            f"Periodic job {name} was due at {slot:%Y-%m-%d %H:%M:%S} UTC, and no node has started it.",
-            "Set OPTIONS['CRON'] = True and start uWSGI anew, or let crontab call each minute: python"
-            " manage.py runcrons",
+            _("Periodic job %(job)s was due at %(time)s UTC, and no node has started it.")
+            % {"job": name, "time": f"{slot:%Y-%m-%d %H:%M:%S}"},
+            _(
+                "Set OPTIONS['CRON'] = True and start uWSGI anew, or let crontab call each minute:"
+                " python manage.py runcrons"
+            ),
         )

@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.connection import ConnectionDoesNotExist
+from django.utils.translation import gettext as _
 
 from ..backend import spooler_backends
 from ..exceptions import InvalidOptions
@@ -25,17 +26,30 @@ def problems() -> Iterator[Problem]:
         if needs:  # else tasks run without any
             yield Problem(
                 "database",
-                f"Database {alias!r} cannot be asked, and {needs} needs it: {error}",
-                "Correct DATABASES, or start its server.",
+                _("Database %(alias)r cannot be asked, and %(option)s needs it: %(error)s")
+                % {"alias": alias, "option": needs, "error": error},
+                _("Correct DATABASES, or start its server."),
             )
         return
     if missing:
-        yield Problem(
-            "migrations",
-            f"Database {alias!r} lacks the migrations {', '.join(missing)}, and"
-            f" {needs or 'what the admin permits, or RESULTS and CRON once they are set,'} needs them.",
-            f"python manage.py migrate --database {alias}",
+        hint = f"python manage.py migrate --database {alias}"
+        yield Problem("migrations", _lacks(alias, ", ".join(missing), needs), hint)
+
+
+def _lacks(alias: str, missing: str, needs: str | None) -> str:
+    facts = {"alias": alias, "migrations": missing, "option": needs}
+    if needs:
+        return (
+            _("Database %(alias)r lacks the migrations %(migrations)s, and %(option)s needs them.")
+            % facts
         )
+    return (
+        _(
+            "Database %(alias)r lacks the migrations %(migrations)s, and what the admin permits, or"
+            " RESULTS and CRON once they are set, needs them."
+        )
+        % facts
+    )
 
 
 def _needs() -> str | None:
@@ -52,6 +66,6 @@ def _needs() -> str | None:
 def _unapplied(alias: str) -> Iterator[str]:
     executor = MigrationExecutor(connections[alias])
     targets = [node for node in executor.loader.graph.leaf_nodes() if node[0] == _APP]
-    for migration, _ in executor.migration_plan(targets):
+    for migration, _backwards in executor.migration_plan(targets):
         if migration.app_label == _APP:
             yield f"{_APP}.{migration.name}"

@@ -4,6 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from ..spool.directory import Spool
 from ..spool.files import is_directory
 from . import machine
@@ -35,30 +37,45 @@ def _not_writable(spool: Spool) -> Iterator[Problem]:
     if os.statvfs(spool.directory).f_flag & os.ST_RDONLY:
         yield Problem(
             "not-writable",
-            f"{spool.directory} is on a file system that is mounted read-only.",
+            _("%(directory)s is on a file system that is mounted read-only.")
+            % {"directory": spool.directory},
             f"mount -o remount,rw $(findmnt -n -o TARGET --target {spool.directory})",
         )
         return
     for path in _directories(spool):
         if not os.access(path, os.W_OK | os.X_OK):
-            yield _not_writable_for(path, os.geteuid(), "this process")
+            yield _not_writable_for(path, os.geteuid())
             return
     for process in machine.uwsgi_processes(spool.directory):
         for path in _directories(spool):
             if not process.may_write(os.stat(path)):
-                yield _not_writable_for(path, process.uid, f"uWSGI's spooler {process.pid}")
+                yield _not_writable_for(path, process.uid, process.pid)
                 return
 
 
-def _not_writable_for(path: str, uid: int, who: str) -> Problem:
+def _not_writable_for(path: str, uid: int, spooler: int | None = None) -> Problem:
+    """Return what a spooler's process ID, or this process by default, cannot write."""
     status = os.stat(path)
     user = machine.user_name(uid)
-    return Problem(
-        "not-writable",
-        f"{path} is not writable for user {user}, as whom {who} runs: it belongs to"
-        f" {machine.user_name(status.st_uid)} and its mode is {stat.filemode(status.st_mode)}.",
-        f"chown -R {user} {path}",
+    facts = {
+        "path": path,
+        "user": user,
+        "pid": spooler,
+        "owner": machine.user_name(status.st_uid),
+        "mode": stat.filemode(status.st_mode),
+    }
+    message = (
+        _(
+            "%(path)s is not writable for user %(user)s, as whom this process runs: it belongs to"
+            " %(owner)s and its mode is %(mode)s."
+        )
+        if spooler is None
+        else _(
+            "%(path)s is not writable for user %(user)s, as whom uWSGI's spooler %(pid)s runs: it"
+            " belongs to %(owner)s and its mode is %(mode)s."
+        )
     )
+    return Problem("not-writable", message % facts, f"chown -R {user} {path}")
 
 
 def _writable_for_all(spool: Spool) -> Iterator[Problem]:
@@ -67,26 +84,38 @@ def _writable_for_all(spool: Spool) -> Iterator[Problem]:
         if mode & stat.S_IWOTH:
             yield Problem(
                 "world-writable",
-                f"{path} is writable for every user of this machine (its mode is"
-                f" {stat.filemode(mode)}): each could queue tasks, and change or delete yours.",
+                _(
+                    "%(path)s is writable for every user of this machine (its mode is %(mode)s):"
+                    " each could queue tasks, and change or delete yours."
+                )
+                % {"path": path, "mode": stat.filemode(mode)},
                 f"chmod o-rwx {path}",
             )
 
 
 def _full(spool: Spool) -> Iterator[Problem]:
     disk = os.statvfs(spool.directory)
+    facts = {
+        "directory": spool.directory,
+        "kibibytes": disk.f_bavail * disk.f_frsize // 1024,
+        "files": disk.f_favail,
+    }
     if disk.f_bavail * disk.f_frsize < _BYTES_MIN:
-        left = f"{disk.f_bavail * disk.f_frsize // 1024} KiB"
+        message = _(
+            "The disk of %(directory)s is full: %(kibibytes)s KiB left. enqueue refuses tasks."
+        )
     elif disk.f_files and disk.f_favail < _FILES_MIN:
-        left = f"room for {disk.f_favail} files"
+        message = _(
+            "The disk of %(directory)s is full: room for %(files)s files left. enqueue refuses"
+            " tasks."
+        )
     else:
         return
-    yield Problem(
-        "disk-full",
-        f"The disk of {spool.directory} is full: {left} left. enqueue refuses tasks.",
-        f"Free room (df -h {spool.directory}; df -i {spool.directory}), or name a directory on"
-        " another disk in OPTIONS['SPOOLERS'].",
+    hint = _(
+        "Free room (df -h %(directory)s; df -i %(directory)s), or name a directory on another disk"
+        " in OPTIONS['SPOOLERS']."
     )
+    yield Problem("disk-full", message % facts, hint % facts)
 
 
 def _network(spool: Spool) -> Iterator[Problem]:
@@ -94,10 +123,16 @@ def _network(spool: Spool) -> Iterator[Problem]:
     if kind in _NETWORK:
         yield Problem(
             "network-file-system",
-            f"{spool.directory} is on a network file system ({kind}): locks and renames there do"
-            " not hold between machines as the queue needs them, and no change is announced.",
-            "Name a directory on a local disk, on each machine its own: OPTIONS['SPOOLERS'] ="
-            " {'default': '/var/spool/mysite'}, and the same for spooler in uWSGI's configuration.",
+            _(
+                "%(directory)s is on a network file system (%(kind)s): locks and renames there do"
+                " not hold between machines as the queue needs them, and no change is announced."
+            )
+            % {"directory": spool.directory, "kind": kind},
+            _(
+                "Name a directory on a local disk, on each machine its own: OPTIONS['SPOOLERS'] ="
+                " {'default': '/var/spool/mysite'}, and the same for spooler in uWSGI's"
+                " configuration."
+            ),
         )
 
 

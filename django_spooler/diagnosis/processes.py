@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from .. import canary
 from ..browse import COUNTED, capped
 from ..processes.identity import package_version, site_identity
@@ -25,10 +27,6 @@ _OLDEST_UWSGI = (2, 0, 28)
 
 _IMPORT = "import = django_spooler.worker"
 _LAZY_IMPORT = "spooler-import = django_spooler.worker"
-_THEIR_IMPORT = (
-    f"{_LAZY_IMPORT} as the last line of its kind, so that it takes the handler after the other"
-    " library; what is not ours is handed on to that one"
-)
 
 
 def can_run_tasks(spool: Spool) -> bool:
@@ -64,10 +62,20 @@ def _handler_taken(spool: Spool) -> Iterator[Problem]:
         if card.pid not in at_work and _is_up(card):
             yield Problem(
                 "handler-taken",
-                f"uWSGI's spooler {card.pid} has imported django_spooler.worker, and does not call"
-                f" it: another library has set uwsgi.spooler since. {_waiting(spool)}",
-                _THEIR_IMPORT,
+                _(
+                    "uWSGI's spooler %(pid)s has imported django_spooler.worker, and does not call"
+                    " it: another library has set uwsgi.spooler since. %(waiting)s"
+                )
+                % {"pid": card.pid, "waiting": _waiting(spool)},
+                _import_last(),
             )
+
+
+def _import_last() -> str:
+    return _(
+        "%(line)s as the last line of its kind, so that it takes the handler after the other"
+        " library; what is not ours is handed on to that one"
+    ) % {"line": _LAZY_IMPORT}
 
 
 def _nothing_runs(spool: Spool) -> Iterator[Problem]:
@@ -77,9 +85,16 @@ def _nothing_runs(spool: Spool) -> Iterator[Problem]:
     if supervisors:
         yield Problem(
             "no-runner",
-            f"Process {supervisors[0].pid} serves {spool.directory}, and cannot start one that runs"
-            f" tasks. {_waiting(spool)}",
-            "Its log says why. Then: python manage.py spooler reload",
+            _(
+                "Process %(pid)s serves %(directory)s, and cannot start one that runs tasks."
+                " %(waiting)s"
+            )
+            % {
+                "pid": supervisors[0].pid,
+                "directory": spool.directory,
+                "waiting": _waiting(spool),
+            },
+            _("Its log says why. Then: python manage.py spooler reload"),
         )
     elif spoolers:
         yield _without_our_worker(spool, spoolers[0])
@@ -89,42 +104,59 @@ def _nothing_runs(spool: Spool) -> Iterator[Problem]:
 
 def _without_our_worker(spool: Spool, spooler: machine.UwsgiProcess) -> Problem:
     servers = _living(spool, SERVER)
-    seen = f"uWSGI's spooler {spooler.pid} stands in {spool.directory}"
+    facts = {"pid": spooler.pid, "directory": spool.directory, "waiting": _waiting(spool)}
     if any(not card.facts.get("spoolers_import", True) for card in servers):
         return Problem(
             "worker-not-imported",
-            f"{seen} without django_spooler.worker: with lazy-apps, import is for the web workers"
-            f" only. {_waiting(spool)}",
+            _(
+                "uWSGI's spooler %(pid)s stands in %(directory)s without django_spooler.worker: with"
+                " lazy-apps, import is for the web workers only. %(waiting)s"
+            )
+            % facts,
             _LAZY_IMPORT,
         )
     if servers:
         return Problem(
             "handler-taken",
-            f"{seen}, and django_spooler.worker is not at work in it, though its server imported"
-            " it: another library has set uwsgi.spooler or uwsgi.post_fork_hook since."
-            f" {_waiting(spool)}",
-            _THEIR_IMPORT,
+            _(
+                "uWSGI's spooler %(pid)s stands in %(directory)s, and django_spooler.worker is not"
+                " at work in it, though its server imported it: another library has set"
+                " uwsgi.spooler or uwsgi.post_fork_hook since. %(waiting)s"
+            )
+            % facts,
+            _import_last(),
         )
     return Problem(
         "worker-not-imported",
-        f"{seen} without django_spooler.worker: uWSGI was not told to import it, or that failed, as"
-        f" its log would say right at the start. {_waiting(spool)}",
+        _(
+            "uWSGI's spooler %(pid)s stands in %(directory)s without django_spooler.worker: uWSGI"
+            " was not told to import it, or that failed, as its log would say right at the start."
+            " %(waiting)s"
+        )
+        % facts,
         f"{_IMPORT}\n{_LAZY_IMPORT}",
     )
 
 
 def _nobody(spool: Spool) -> Problem:
-    seen = f"No process serves {spool.directory}."
+    facts = {"directory": spool.directory, "waiting": _waiting(spool)}
     for place, card in _served_elsewhere(spool):
         return Problem(
             "other-directory",
-            f"{seen} This site's uWSGI serves {place} (process {card.pid}). {_waiting(spool)}",
+            _(
+                "No process serves %(directory)s. This site's uWSGI serves %(other)s (process"
+                " %(pid)s). %(waiting)s"
+            )
+            % {**facts, "other": place, "pid": card.pid},
             f"OPTIONS = {{'SPOOLERS': {{'default': {place!r}}}}}",
         )
     return Problem(
         "no-spooler",
-        f"{seen} {_waiting(spool)} (If uWSGI serves another one for this site, set"
-        " OPTIONS['SPOOLERS'] = {'default': that one}.)",
+        _(
+            "No process serves %(directory)s. %(waiting)s (If uWSGI serves another one for this"
+            " site, set OPTIONS['SPOOLERS'] = {'default': that one}.)"
+        )
+        % facts,
         f"spooler = {spool.directory}\n{_IMPORT}\n{_LAZY_IMPORT}",
     )
 
@@ -141,7 +173,9 @@ def _served_elsewhere(spool: Spool) -> Iterator[tuple[str, Card]]:
 
 def _waiting(spool: Spool) -> str:
     number = count(spool, "ready", COUNTED)
-    return f"Tasks that wait: {capped(number)}." if number else "Nothing waits yet."
+    if number:
+        return _("Tasks that wait: %(count)s.") % {"count": capped(number)}
+    return _("Nothing waits yet.")
 
 
 def _is_starting(spool: Spool) -> bool:
@@ -162,46 +196,59 @@ def _different_facts(spool: Spool) -> list[Card]:
 
 
 def _set_up(spool: Spool, card: Card) -> Iterator[Problem]:
-    facts, who = card.facts, f"uWSGI, whose spooler {card.pid} serves {spool.directory},"
+    facts, where = card.facts, {"pid": card.pid, "directory": spool.directory}
     if facts.get("threads") is False:
         yield Problem(
             "no-threads",
-            f"{who} runs without threads: one that the site starts (a monitoring tool's, a client"
-            " library's) stands still in a web worker between two requests.",
+            _(
+                "uWSGI, whose spooler %(pid)s serves %(directory)s, runs without threads: one that"
+                " the site starts (a monitoring tool's, a client library's) stands still in a web"
+                " worker between two requests."
+            )
+            % where,
             "enable-threads = true",
         )
-    if facts.get("ordered") is False and (why := _why_ordered(spool)):
-        yield Problem("not-ordered", f"{who} has no spooler-ordered{why}", "spooler-ordered = true")
+    if facts.get("ordered") is False and (message := _not_ordered(spool, where)):
+        yield Problem("not-ordered", message, "spooler-ordered = true")
     if facts.get("version", package_version()) != package_version():
         yield Problem(
             "versions",
-            f"{who} runs django-spooler {_told(facts['version'])}, and this process"
-            f" {_told(package_version())}.",
-            "Reload uWSGI, so that it loads what is installed now.",
+            _(
+                "uWSGI, whose spooler %(pid)s serves %(directory)s, runs django-spooler %(theirs)s,"
+                " and this process %(ours)s."
+            )
+            % {**where, "theirs": _told(facts["version"]), "ours": _told(package_version())},
+            _("Reload uWSGI, so that it loads what is installed now."),
         )
     if _version(facts.get("uwsgi")) < _OLDEST_UWSGI:
         yield Problem(
             "versions",
-            f"{who} is version {_told(facts.get('uwsgi'))}; django-spooler needs 2.0.28.",
+            _(
+                "uWSGI, whose spooler %(pid)s serves %(directory)s, is version %(version)s;"
+                " django-spooler needs 2.0.28."
+            )
+            % {**where, "version": _told(facts.get("uwsgi"))},
             "pip install 'uWSGI>=2.0.28'",
         )
 
 
-def _why_ordered(spool: Spool) -> str | None:
+def _not_ordered(spool: Spool, where: dict[str, object]) -> str | None:
     """Return what goes wrong, or would, without ``spooler-ordered``; None where nobody asks for it."""
     if stuck := _numbered(spool):
-        return (
-            ": the tasks with a priority that another library put into"
-            f" {os.path.join(spool.directory, stuck)} are never looked at."
-        )
+        return _(
+            "uWSGI, whose spooler %(pid)s serves %(directory)s, has no spooler-ordered: the"
+            " tasks with a priority that another library put into %(numbered)s are never looked"
+            " at."
+        ) % {**where, "numbered": os.path.join(spool.directory, stuck)}
     used = priorities(spool) - {0, canary.PRIORITY}  # the doctor's own tells nothing
     if used:
-        return (
-            f", and tasks here have priorities ({', '.join(map(str, sorted(used)))}). Those of"
-            " django-spooler run in their order all the same. But uWSGI's own loop would never run"
-            " what another library gives a priority=, and a damaged file that comes in beside a due"
-            " task of another library could be lost."
-        )
+        return _(
+            "uWSGI, whose spooler %(pid)s serves %(directory)s, has no spooler-ordered, and"
+            " tasks here have priorities (%(priorities)s). Those of django-spooler run in their"
+            " order all the same. But uWSGI's own loop would never run what another library"
+            " gives a priority=, and a damaged file that comes in beside a due task of another"
+            " library could be lost."
+        ) % {**where, "priorities": ", ".join(map(str, sorted(used)))}
     return None
 
 
@@ -215,7 +262,7 @@ def _numbered(spool: Spool) -> str | None:
 
 
 def _told(version: object) -> str:
-    return printable(str(version)[:100]) or "(a checkout)"
+    return printable(str(version)[:100]) or _("(a checkout)")
 
 
 def _version(text: object) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 from ..backend import spooler_backends
 from ..exceptions import InvalidOptions
 from .problem import Problem
@@ -21,7 +23,8 @@ def problems() -> Iterator[Problem]:
         except OSError as error:
             yield Problem(
                 "remote-unreachable",
-                f"The spooler of queue {', '.join(queues)} at {address} cannot be reached: {error}.",
+                _("The spooler of queue %(queues)s at %(address)s cannot be reached: %(error)s.")
+                % {"queues": ", ".join(queues), "address": address, "error": error},
                 f"socket = {parts.hostname}:{parts.port}",
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from ..envelope import read
 from ..exceptions import UnreadableTask
@@ -37,13 +38,19 @@ def problems(spool: Spool) -> Iterator[Problem]:
 
 
 def _paused(spool: Spool, paused: set[str]) -> Problem:
-    every = ALL_QUEUES in paused
-    which = "Every queue" if every else f"Queue {printable(', '.join(sorted(paused)))}"
-    return Problem(
-        "paused",
-        f"{which} of {spool.directory} is paused: somebody called spooler pause, or used the admin.",
-        "python manage.py spooler resume",
+    message = (
+        _(
+            "Every queue of %(directory)s is paused: somebody called spooler pause, or used the"
+            " admin."
+        )
+        if ALL_QUEUES in paused
+        else _(
+            "Queue %(queues)s of %(directory)s is paused: somebody called spooler pause, or used"
+            " the admin."
+        )
     )
+    facts = {"queues": printable(", ".join(sorted(paused))), "directory": spool.directory}
+    return Problem("paused", message % facts, "python manage.py spooler resume")
 
 
 def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
@@ -51,15 +58,29 @@ def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
     now = time.time()
     since = {queue: its.oldest for queue, its in tally(spool, "ready").items() if its.oldest}
     late = overdue(spool, now - PATIENCE)
-    for state, first in (("been ready", since), ("been due", late)):
+    ready = _(
+        "A task in queue %(queue)r of %(directory)s has been ready for %(seconds).0f s, and no"
+        " process has taken it."
+    )
+    due = _(
+        "A task in queue %(queue)r of %(directory)s has been due for %(seconds).0f s, and no"
+        " process has taken it."
+    )
+    for message, first in ((ready, since), (due, late)):
         for queue, time_of_first in first.items():
             if now - time_of_first > PATIENCE and not {queue, ALL_QUEUES} & paused:
                 yield Problem(
                     "stuck",
-                    f"A task in queue {printable(queue)!r} of {spool.directory} has {state} for"
-                    f" {now - time_of_first:.0f} s, and no process has taken it.",
-                    "See what runs: python manage.py spooler status. More at a time:"
-                    " spooler-processes = 4; a task that never ends needs a timeout.",
+                    message
+                    % {
+                        "queue": printable(queue),
+                        "directory": spool.directory,
+                        "seconds": now - time_of_first,
+                    },
+                    _(
+                        "See what runs: python manage.py spooler status. More at a time:"
+                        " spooler-processes = 4; a task that never ends needs a timeout."
+                    ),
                 )
 
 
@@ -71,26 +92,40 @@ def _cannot_be_run(spool: Spool) -> Iterator[Problem]:
         chosen = f"--all --task {shlex.quote(most[0][0])}"
         yield Problem(
             "unknown-task",
-            f"Tasks in {spool.directory} have names that this site does not know: {names}.",
-            "Where one was renamed or its app removed, deploy a module that has it, then:\n"
-            f"python manage.py spooler retry {chosen}\n"
-            "Else delete what waits and what failed:\n"
-            f"python manage.py spooler discard {chosen} --state all",
+            _("Tasks in %(directory)s have names that this site does not know: %(names)s.")
+            % {"directory": spool.directory, "names": names},
+            _(
+                "Where one was renamed or its app removed, deploy a module that has it, then:\n"
+                "%(retry)s\n"
+                "Else delete what waits and what failed:\n"
+                "%(discard)s"
+            )
+            % {
+                "retry": f"python manage.py spooler retry {chosen}",
+                "discard": f"python manage.py spooler discard {chosen} --state all",
+            },
         )
     reasons = Counter(_reasons(spool))
     if newer := reasons["NewerTask"]:
         yield Problem(
             "versions",
-            f"{newer} tasks failed in {spool.directory} because a newer django-spooler wrote them.",
-            "Upgrade django-spooler here, then: python manage.py spooler retry --all",
+            _("%(count)s tasks failed in %(directory)s because a newer django-spooler wrote them.")
+            % {"count": newer, "directory": spool.directory},
+            _("Upgrade django-spooler here, then: python manage.py spooler retry --all"),
         )
     if untrusted := reasons["UntrustedTask"]:
         yield Problem(
             "untrusted",
-            f"{untrusted} tasks failed in {spool.directory} because their signature is missing or"
-            " made with another key, or they stood in another place than they were written for.",
-            "Give every process of the site the same SECRET_KEY (old ones in SECRET_KEY_FALLBACKS)"
-            " and the same SIGNED, restart uWSGI, then: python manage.py spooler retry --all",
+            _(
+                "%(count)s tasks failed in %(directory)s because their signature is missing or made"
+                " with another key, or they stood in another place than they were written for."
+            )
+            % {"count": untrusted, "directory": spool.directory},
+            _(
+                "Give every process of the site the same SECRET_KEY (old ones in"
+                " SECRET_KEY_FALLBACKS) and the same SIGNED, restart uWSGI, then: python manage.py"
+                " spooler retry --all"
+            ),
         )
 
 
@@ -119,7 +154,7 @@ def _names(spool: Spool) -> Iterator[str]:
 
 def _reasons(spool: Spool) -> Iterator[str]:
     """Yield the first word of the reasons why tasks failed."""
-    for reason, _ in _failed(spool):
+    for reason, _task in _failed(spool):
         yield reason.partition(":")[0]
 
 

@@ -22,7 +22,7 @@ from django.urls import path
 from django.utils import timezone, translation
 
 import django_spooler
-from django_spooler import message, overview
+from django_spooler import diagnosis, message, overview
 from django_spooler.admin import actions, register
 from django_spooler.envelope import read
 from django_spooler.exceptions import SpoolUnavailable
@@ -649,6 +649,61 @@ def marked(module):
 
 
 MARKERS = {"_", "gettext", "gettext_lazy", "ngettext"}
+
+
+@pytest.mark.parametrize(
+    "module", sorted(Path(diagnosis.__file__).parent.glob("*.py")), ids=lambda path: path.stem
+)
+def test_no_words_of_the_doctor_are_left_unmarked(module):
+    """What is neither marked nor a docstring is to be pasted, not read."""
+    assert [text for text in unmarked(ast.parse(module.read_text())) if WORDS.search(text)] == []
+
+
+def unmarked(node):
+    """Yield the texts below a node that nobody can translate; what is filled in is left out."""
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        yield "".join(parts)
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    is_marked = isinstance(node, ast.Call) and getattr(node.func, "id", None) in MARKERS
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.Constant) and (is_marked or isinstance(node, ast.Expr))):
+            yield from unmarked(child)
+
+
+WORDS = re.compile(r"^(?!python manage\.py |pip install ).*[A-Za-z]{2,}[,:;]? [a-z]{2,}")
+
+
+@pytest.mark.parametrize("language", ["de", "zh_Hans"])
+def test_translation_keeps_what_is_filled_in_and_what_is_pasted(language):
+    path = Path(django_spooler.__file__).parent / "locale" / language / "LC_MESSAGES" / "django.mo"
+    with path.open("rb") as file:
+        known = gettext.GNUTranslations(file)._catalog
+    for key, translated in known.items():
+        text = key if isinstance(key, str) else key[0]
+        if text:
+            assert set(KEPT.findall(text)) == set(KEPT.findall(translated)), text
+
+
+KEPT = re.compile(
+    r"%\(\w+\)\.?\d?[srgf]|OPTIONS\[[^\]]+\]|\b[A-Z]{3,}_[A-Z_]+\b|manage\.py \w+(?: \w+)?(?: --all)?"
+    r"|[a-z]+-[a-z]+ = \w+|django_spooler\.\w+"
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("zh-hans", "没有进程处理"), ("de", "Kein Prozess bedient"), ("en", "No process serves")],
+)
+def test_overview_tells_problems_in_the_reader_s_language(
+    log_in_with, spool, settings, language, told
+):
+    settings.LANGUAGE_CODE = language
+    shown = log_in_with("view_task").get(f"{LIST}overview/").content.decode()
+    assert f"{told} {spool.directory}" in shown
+    assert f"spooler = {spool.directory}\nimport = django_spooler.worker\n" in shown
 
 
 def test_numbers_are_put_in_words_in_chinese_too():
