@@ -108,7 +108,7 @@ class Handover:
             for _ in self.executor.put_all(self.jobs):
                 accepted += 1
         except EnqueueError as error:
-            return accepted, error
+            return accepted + error.accepted, error
         return accepted, None
 
     def _conclude(self, accepted: int, error: EnqueueError | None) -> None:

@@ -17,6 +17,6 @@ class FileExecutor(Executor):
         self._spool.publish_together([job.draft], fsync=job.options.FSYNC)
 
     def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Publish the files of all jobs, or of none. Raise SpoolUnavailable."""
+        """Publish the files of all jobs. Raise SpoolUnavailable: none is kept but those it counts."""
         self._spool.publish_together([job.draft for job in jobs], fsync=jobs[0].options.FSYNC)
         yield from jobs

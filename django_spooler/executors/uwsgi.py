@@ -46,7 +46,7 @@ class UwsgiExecutor(Executor):
             _set_exact_time(path, due)
 
     def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Spool the jobs; with ``FSYNC`` all or none. Raise SpoolUnavailable."""
+        """Spool the jobs. Raise SpoolUnavailable: with ``FSYNC`` none is kept but those it counts."""
         if not jobs[0].options.FSYNC:
             yield from super().put_all(jobs)
             return

@@ -122,17 +122,22 @@ class Spool:
             os.scandir(self.tree).close()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Tell of an error of the system in the block what it means for this directory."""
+    def _explained(self, accepted: Sequence[str] = ()) -> Iterator[None]:
+        """Tell of an error of the system in the block what it means for this directory.
+
+        ``accepted`` holds what is queued all the same.
+        """
         try:
             yield
         except OSError as error:
             cause = error.strerror or str(error)
             remedy = _REMEDIES.get(error.errno or 0, "Run: python manage.py spooler status")
-            raise SpoolUnavailable(
+            refusal = SpoolUnavailable(
                 f"Spool directory {self.directory} cannot be used: {cause}"
                 f" ({error.filename2 or error.filename or self.tree}). {remedy}."
-            ) from error
+            )
+            refusal.accepted = len(accepted)
+            raise refusal from error
 
     # Putting in
 
@@ -151,12 +156,13 @@ class Spool:
         """Write the files of many tasks whole, then make them visible; return their paths.
 
         Where the directory does not take them all, raise SpoolUnavailable and leave nothing behind,
-        but for what a process has claimed meanwhile. All are open at a time. With ``fsync`` the files
+        but for what a process has claimed meanwhile and those before it, which ``accepted`` of the
+        error counts. All are open at a time. With ``fsync`` the files
         and every directory that leads to them are on the disk then, which they reach together.
         """
         beside = [self.path("tmp", new_base()) for _ in drafts]
         visible: list[str] = []
-        with self._explained():
+        with self._explained(visible):
             try:
                 self._write(beside, drafts, fsync)
                 for path, draft in zip(beside, drafts, strict=True):
@@ -168,8 +174,9 @@ class Spool:
                     with contextlib.suppress(OSError):
                         os.unlink(path)
                 # What is claimed is on its way: the sync of where it stood covers the move out of it.
-                taken_back = [path for path in visible if _take_back(path)]
-                if taken_back or len(visible) < len(drafts):
+                while visible and _take_back(visible[-1]):
+                    visible.pop()
+                if len(visible) < len(drafts):
                     raise
         return visible
 

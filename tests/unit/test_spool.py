@@ -1,6 +1,7 @@
 """The spool directory: moves between states, and what a hostile file cannot do."""
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -18,7 +19,7 @@ from django_spooler.exceptions import (
     UnreadableTask,
     UntrustedTask,
 )
-from django_spooler.spool.directory import Spool
+from django_spooler.spool.directory import Draft, Spool
 from django_spooler.spool.files import StillWritten, read_settled
 from django_spooler.spool.names import TaskName
 from django_spooler.spool.packet import encode
@@ -277,6 +278,25 @@ def test_directory_that_takes_nothing_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SpoolUnavailable, match="correct the path"):
         Spool(tmp_path / "file").publish(CONTENT, Place("default", 100))
+
+
+def test_task_that_was_claimed_before_the_others_were_refused_counts_as_accepted(
+    spool, queue, monkeypatch
+):
+    """It runs, so whoever is told that it was not queued would have it run twice."""
+    os.unlink(spool.publish(CONTENT, Place.of("default", 0)))
+
+    def claim_and_refuse(*args):
+        monkeypatch.undo()
+        assert queue.claim()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "mkdir", claim_and_refuse)
+    places = [Place.of("default", priority) for priority in (0, 0, 0, 7)]
+    with pytest.raises(SpoolUnavailable) as refusal:
+        spool.publish_together([Draft(CONTENT, place, None) for place in places])
+    assert refusal.value.accepted == 1
+    assert not os.listdir(os.path.join(spool.directory, places[0].ready))
 
 
 def test_way_through_a_directory_that_may_not_be_read_is_on_the_disk_too(monkeypatch):
