@@ -36,6 +36,15 @@ def listed(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+def test_command_speaks_english_on_any_site(settings, capsys):
+    """A terminal or pipe need not take the characters of another language."""
+    settings.LANGUAGE_CODE = "zh-hans"
+    call_command("spooler", "enqueue", f"{tasks.__name__}.add", "--args", "[1]")
+    call_command("spooler", "status")
+    said = capsys.readouterr().out
+    assert "No process serves" in said and said.isascii()
+
+
 @pytest.mark.parametrize("outside", ["inline", "error", "spool"])
 def test_enqueue_leaves_the_task_to_the_spoolers_whatever_a_shell_would_do(
     settings, capsys, outside

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 
 from ...exceptions import SpoolerError
 from ...spool.names import printable
 
 
 class CommandOfVerbs(BaseCommand):
-    """A command whose sub-commands each set ``run``; it works where system checks fail."""
+    """A command whose sub-commands each set ``run``; it works where system checks fail.
+
+    It speaks English: its own words do, and a terminal or pipe need not take those of another language.
+    """
 
     requires_system_checks: list[str] = []
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the sub-command; an error of ours ends with its message and status 1."""
         run: Callable[..., None] = options["run"]
