@@ -197,9 +197,13 @@ def test_long_work_shows_how_far_it_got_on_a_terminal_only(tables, monkeypatch, 
 def test_discard_of_all_takes_those_that_wait_only_where_it_is_told_to(tables, capsys):
     tasks.add.enqueue(1)
     tasks.add.using(run_after=timezone.now() + timedelta(hours=1)).enqueue(2)
-    for state, number in ((), 0), (("--state", "ready"), 1), (("--state", "scheduled"), 1):
+    for state, taken in (
+        ((), "0 tasks"),
+        (("--state", "ready"), "1 task"),
+        (("--state", "scheduled"), "1 task"),
+    ):
         call_command("spooler", "discard", "--all", "--task", f"{tasks.__name__}.add", *state)
-        assert capsys.readouterr().out == f"{number} tasks discarded\n"
+        assert capsys.readouterr().out == f"{taken} discarded\n"
     assert listed(capsys) == []
 
 

@@ -48,6 +48,11 @@ def base_options() -> ArgumentParser:
     return parser
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 task", "2 tasks" and the like."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def as_json(value: Any) -> str:
     """Return a time as JSON has it, for ``json.dumps(default=)``."""
     if isinstance(value, datetime):

@@ -13,7 +13,7 @@ from ...cron import operations, overview
 from ...exceptions import LeaseLost
 from ...logs import in_words
 from ._database import database_problem
-from ._verbs import CommandOfVerbs, base_options
+from ._verbs import CommandOfVerbs, base_options, counted
 
 _SHOWN = 50
 """Runs that ``history`` prints for a reader who names no limit."""
@@ -67,7 +67,7 @@ class Command(CommandOfVerbs):
             self._say(f"  schedule  {state.schedule}")
             self._say(f"  next      {', '.join(map(_local, state.next)) or '-'}")
             self._say(f"  last      {_run_in_words(state.last) if state.last else '-'}")
-        self.stdout.write(f"{len(found)} jobs")
+        self.stdout.write(counted(len(found), "job"))
 
     def do_history(self, options: dict[str, Any]) -> None:
         """Print the runs of one job, or of all."""

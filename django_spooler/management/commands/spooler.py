@@ -23,7 +23,7 @@ from ...spool.listing import OTHER, STATES, TaskFile
 from ...spool.names import printable
 from ...tasks import find_task, task_names
 from ._terminal import can_show_tables, show_table, shown_progress
-from ._verbs import CommandOfVerbs, base_options
+from ._verbs import CommandOfVerbs, base_options, counted
 
 
 class Command(CommandOfVerbs):
@@ -175,7 +175,7 @@ class Command(CommandOfVerbs):
             for entry in found:
                 identifier, state, _, task, _, waits = _list_row(entry)
                 self._say(f"{identifier}  {state:<9}  {task or '?'}  {waits}".replace("\n", " "))
-        self.stdout.write(f"{len(found)} tasks")
+        self.stdout.write(counted(len(found), "task"))
 
     def _matching(self, options: dict[str, Any]) -> Iterator[overview.Entry]:
         states = STATES if options["state"] == "all" else (options["state"],)
@@ -265,7 +265,7 @@ class Command(CommandOfVerbs):
             if act(spool, file):
                 del unknown[identifier]
                 count += 1
-        self.stdout.write(f"{count} tasks {done}")
+        self.stdout.write(f"{counted(count, 'task')} {done}")
         if unknown and options["all"]:
             self.stdout.write(f"{len(unknown)} were gone by then, or run")
         elif unknown:
@@ -364,7 +364,7 @@ class Command(CommandOfVerbs):
     def do_reload(self, options: dict[str, Any]) -> None:
         """Let the spoolers of this host finish their task, leave and come back."""
         count = operations.reload(overview.site_spools(), timeout=options["timeout"])
-        self.stdout.write(f"{count} spoolers came back")
+        self.stdout.write(f"{counted(count, 'spooler')} came back")
 
     # Helpers
 
