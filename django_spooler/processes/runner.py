@@ -189,6 +189,7 @@ class Runner:
 
     def _wait(self) -> None:
         self._counts.save()
+        self._card.keep()  # who deletes the directory may take it without any call of ours failing
         self._put_back_leftovers()  # an error of ours, or another's hand, may have put it there
         seconds = _TICK
         due = self._schedule.next_due()

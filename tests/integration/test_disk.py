@@ -200,6 +200,13 @@ def test_directory_that_is_deleted_is_made_anew_and_served(disk, server):
     assert_served(server)
 
 
+def test_process_whose_card_is_deleted_has_one_again(disk, server):
+    run(server, "before")
+    for card in (server.spool / "django" / "processes").iterdir():
+        card.unlink()
+    assert_served(server)
+
+
 def test_task_that_runs_while_the_directory_is_deleted_ends_there(disk, server):
     start_at_the_gate(server)
     delete(server.spool)
