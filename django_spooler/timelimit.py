@@ -15,6 +15,13 @@ from .exceptions import TaskTimeout
 
 logger = logging.getLogger("django_spooler")
 
+_AGAIN = 0.5
+"""Seconds after which an alarm that was not heard is given again.
+
+The system gives it to another thread while the main one has a different signal to answer, and then what
+the main one waits for goes on. Source: ``wants_signal`` in ``kernel/signal.c`` of Linux.
+"""
+
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None, name: str) -> Iterator[None]:
@@ -36,10 +43,11 @@ def time_limit(seconds: float | None, name: str) -> Iterator[None]:
         return
 
     def raise_timeout(signum: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise TaskTimeout(f"{name} ran for more than its timeout of {seconds:g} s")
 
     previous = signal.signal(signal.SIGALRM, raise_timeout)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
