@@ -8,7 +8,6 @@ from .compat import AnyTask
 from .operations import discard
 from .overview import find_file
 from .own import own_job, own_task
-from .spool import packet
 from .spool.directory import Spool
 from .spool.files import names_in
 from .spool.listing import files
@@ -49,7 +48,7 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Sent:
     """
     job = own_job(task, queue=queue, priority=PRIORITY)
     start = time.monotonic()
-    path = spool.publish(packet.encode(packet.MARK, job.body), job.place)
+    (path,) = spool.publish_together([job.draft])
     sent = None
     try:
         sent = _wait(spool, path, start, start + seconds)
