@@ -169,7 +169,7 @@ class Schedule:
             pass
         except OSError:  # something came in, or cannot be moved
             return
-        del self._begun[minute.path]
+        self._begun.pop(minute.path, None)  # a listing may have found it gone
 
     def _find_begun(self, minute: int) -> None:
         """Find the directories of minutes up to this one (minutes since the epoch)."""

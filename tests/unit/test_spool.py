@@ -181,6 +181,18 @@ def test_minute_is_asked_for_when_it_begins(spool, queue, watcher, monkeypatch):
     assert queue.claim().task_name.base == name
 
 
+def test_minute_whose_directory_another_process_removed_is_over(spool, watcher, monkeypatch):
+    schedule = Schedule(spool, watcher)
+    directory = Path(spool.directory, Place.of("default", 0).scheduled(time.time()))
+    directory.mkdir(parents=True)
+    schedule.make_due_ready()
+    directory.rmdir()
+    schedule.note_changes(watcher.changed())
+    later = time.time() + 600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert schedule.make_due_ready() is False
+
+
 def test_scheduled_name_that_is_none_of_ours_is_kept_whole(spool, queue, watcher):
     directory = Path(spool.directory, Place.of("default", 0).scheduled(time.time()))
     directory.mkdir(parents=True)
