@@ -5,9 +5,11 @@ same framework as ``django_tasks``, with a few other names. Nothing else in this
 of the two it runs on.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import django
+from django.dispatch import Signal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +30,15 @@ if TYPE_CHECKING or django.VERSION < (6, 0):
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskResultDoesNotExist
+    from django_tasks.signals import (
+        log_task_enqueued,
+        log_task_finished,
+        log_task_started,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
     from django_tasks.signals import logger as framework_logger
-    from django_tasks.signals import task_enqueued, task_finished, task_started
     from django_tasks.utils import normalize_json
 else:
     from django.tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
@@ -44,8 +53,15 @@ else:
         TaskError,
     )
     from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultDoesNotExist
+    from django.tasks.signals import (
+        log_task_enqueued,
+        log_task_finished,
+        log_task_started,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
     from django.tasks.signals import logger as framework_logger
-    from django.tasks.signals import task_enqueued, task_finished, task_started
     from django.utils.json import normalize_json
 
 if TYPE_CHECKING:
@@ -87,3 +103,24 @@ __all__ = [
     "task_finished",
     "task_started",
 ]
+
+
+_LOGGING = {
+    task_enqueued: (id(log_task_enqueued), logging.DEBUG),
+    task_started: (id(log_task_started), logging.INFO),
+    task_finished: (id(log_task_finished), logging.INFO),
+}
+"""The framework's own receiver of each signal, as ``Signal.receivers`` names it, and its level."""
+
+
+def is_heard(signal: Signal) -> bool:
+    """Tell whether a signal about a task that goes well has any effect.
+
+    Where only the framework's own receiver listens, and its logger does not take what that would log,
+    to send it would be a tenth of what a short task costs.
+    """
+    own, level = _LOGGING[signal]
+    if len(signal.receivers) != 1 or framework_logger.isEnabledFor(level):
+        return True
+    (receiver, _), *_ = signal.receivers[0]
+    return bool(receiver != own)

@@ -18,7 +18,7 @@ from .descriptors import Descriptors
 from .envelope import read
 from .exceptions import DamagedTask, UnreadableTask, UntrustedTask
 from .message import Message
-from .perform import Outcome, clean_context, perform
+from .perform import Done, Outcome, clean_context, perform
 from .result import SpoolerResult
 from .settle import announce_set_aside, set_aside, settle
 from .spool.counts import NO_TASK, Counts
@@ -39,9 +39,11 @@ class Consumer:
         self._counts = counts
         self._worker_id = worker_id
         self._trace = trace
-        self._pid = os.getpid()
+        self._is_forked = False
+        os.register_at_fork(after_in_child=self._note_fork)
         self.descriptors = Descriptors()
         self._context = clean_context()
+        self._read = partial(read, signed=signatures_required())
         # For the life of this consumer: no task changes its terms in a running process.
         self._find_task = lru_cache(maxsize=1024)(find_task_and_terms)
 
@@ -51,9 +53,7 @@ class Consumer:
         Raise StillWritten, leaving the file claimed, where its producer has not finished it.
         """
         try:
-            message, attempts = read_settled(
-                claimed.path, partial(read, signed=signatures_required())
-            )
+            message, attempts = read_settled(claimed.path, self._read)
         except UnreadableTask as error:
             self._set_aside(claimed, error)
             return
@@ -73,6 +73,8 @@ class Consumer:
         begun = time.monotonic()
         outcome = self._perform(call, result, name.started)
         ran = time.monotonic() - begun
+        if not isinstance(outcome, Done):  # what failed is written about, which takes descriptors
+            self.descriptors.check()
         settle(self._spool, claimed, call, result, outcome, self._worker_id)
         self._counts.end(message.task, outcome.ended, ran)
 
@@ -102,10 +104,12 @@ class Consumer:
                     was_started=was_started,
                 )
         finally:
-            if os.getpid() != self._pid:
+            if self._is_forked:
                 os._exit(0)  # a child that the task forked and let return
-            self.descriptors.check()
             database.refresh()
+
+    def _note_fork(self) -> None:
+        self._is_forked = True
 
 
 def adopt(spool: Spool, path: str) -> None:

@@ -34,7 +34,8 @@ def parse(content: bytes, *, signed: bool) -> tuple[Message, list[Attempt]]:
     if journal_at is None:
         journal_at = len(content) - len(text) + len(line) + 1
     journal = content[max(journal_at, len(content) - _JOURNAL_MAX) :]
-    return decode(line, signed=signed), decode_journal(journal.splitlines())
+    attempts = decode_journal(journal.splitlines()) if journal else []
+    return decode(line, signed=signed), attempts
 
 
 def _find_message(content: bytes) -> tuple[bytes, int | None]:

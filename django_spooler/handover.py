@@ -11,7 +11,7 @@ from functools import partial
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import database, results
-from .compat import BaseTaskBackend, task_enqueued
+from .compat import BaseTaskBackend, is_heard, task_enqueued
 from .conf import Options
 from .exceptions import EnqueueError
 from .executors import Executor, Job
@@ -113,7 +113,8 @@ class Handover:
 
     def _conclude(self, accepted: int, error: EnqueueError | None) -> None:
         for job in self.jobs[:accepted]:
-            task_enqueued.send_robust(self.sender, task_result=job.result)
+            if is_heard(task_enqueued):
+                task_enqueued.send_robust(self.sender, task_result=job.result)
             self.executor.finish(job)
         if error:
             error.accepted = accepted

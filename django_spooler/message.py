@@ -29,7 +29,13 @@ from uuid import UUID
 from django.core.signing import BadSignature, Signer
 from django.utils.functional import Promise
 
-from .exceptions import DamagedTask, InvalidArguments, NewerTask, UntrustedTask
+from .exceptions import (
+    DamagedTask,
+    InvalidArguments,
+    NewerTask,
+    UnreadableTask,
+    UntrustedTask,
+)
 
 VERSION = 1
 _SALT = "django_spooler.message"
@@ -130,14 +136,18 @@ def decode(line: bytes, *, signed: bool) -> Message:
     if not isinstance(fields, dict):
         raise DamagedTask("the message is not a JSON object")
     version = fields.pop("v", None)
+    if type(version) is not int or version != VERSION:
+        raise _unknown_version(version)
+    return _checked(fields)
+
+
+def _unknown_version(version: object) -> UnreadableTask:
     if isinstance(version, int) and version > VERSION:
-        raise NewerTask(
+        return NewerTask(
             f"the message has format {version}, this django-spooler reads up to {VERSION}:"
             " upgrade, then retry the task"
         )
-    if type(version) is not int or version != VERSION:
-        raise DamagedTask(f"the message has no known format version: {version!r}")
-    return _checked(fields)
+    return DamagedTask(f"the message has no known format version: {version!r}")
 
 
 def encode_attempt(attempt: Attempt) -> bytes:
@@ -346,7 +356,7 @@ def _refuse_constant(name: str) -> Any:
 
 # No hook for floats: it would cost each number a call, and _nesting_problem sees them all.
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -363,6 +373,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "request_id": (str, NoneType),
 }
 _SOUND_TYPES = frozenset(product(*_TYPES.values()))
+_PLACE_TYPES = frozenset({int, str})
 _values_of = attrgetter(*_TYPES)
 
 
@@ -371,21 +382,20 @@ def _checked(fields: dict[str, Any]) -> Message:
         message = Message(**fields)
     except TypeError as error:
         raise DamagedTask(f"the message's fields are not ours: {error}") from error
-    if tuple(map(type, _values_of(message))) not in _SOUND_TYPES or not all(
-        type(place) in (int, str) for place in message.redact or ()
+    if tuple(map(type, _values_of(message))) not in _SOUND_TYPES or (
+        message.redact and not _PLACE_TYPES.issuperset(map(type, message.redact))
     ):
         raise DamagedTask("a field of the message has a type that is not ours")
     if not (message.id.isascii() and message.id.isalnum() and len(message.id) <= _ID_MAX):
         raise DamagedTask(f"its id is not 1 to {_ID_MAX} letters and digits")
-    for moment in (message.enqueued_at, message.run_after):
-        if moment is not None and not _YEAR_2 <= moment < _YEAR_9999:
-            raise DamagedTask("a time of the message is beyond any calendar")
-    if problem := _nesting_problem([message.args, message.kwargs]):
+    due = message.enqueued_at if message.run_after is None else message.run_after
+    if not (_YEAR_2 <= message.enqueued_at < _YEAR_9999 and _YEAR_2 <= due < _YEAR_9999):
+        raise DamagedTask("a time of the message is beyond any calendar")
+    if problem := _nesting_problem([*message.args, *message.kwargs.values()]):
         raise DamagedTask(problem)
     return message
 
 
-_LOOKED_AT = frozenset({list, dict, float})
 _INFINITIES = (math.inf, -math.inf)
 """What the decoder makes of a number beyond any float, as ``1e999`` is."""
 
@@ -393,15 +403,16 @@ _INFINITIES = (math.inf, -math.inf)
 def _nesting_problem(values: list[Any]) -> str | None:
     """Return what is wrong with values as JSON holds them, level by level, or None."""
     for _ in range(_MAX_DEPTH + 1):
-        values = [
-            child
-            for value in values
-            if type(value) is not float
-            for child in (value.values() if type(value) is dict else value)
-            if type(child) in _LOOKED_AT
-        ]
-        if not values:
+        nested: list[Any] = []
+        for value in values:
+            kind = type(value)
+            if kind is list:
+                nested += value
+            elif kind is dict:
+                nested += value.values()
+            elif kind is float and value in _INFINITIES:
+                return "a number of its arguments is beyond any float"
+        if not nested:
             return None
-        if any(infinity in values for infinity in _INFINITIES):
-            return "a number of its arguments is beyond any float"
+        values = nested
     return f"its arguments are nested more than {_MAX_DEPTH} deep"

@@ -13,6 +13,9 @@ SCHEDULE_LENGTH = 500
 """Characters of a schedule in words that are kept."""
 
 
+_encoder = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one each time
+
+
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
     """A JSON value as ASCII text: unlike PostgreSQL's jsonb it holds every string."""
 
@@ -22,7 +25,7 @@ class JSONTextField(models.TextField):  # type: ignore[type-arg]
 
     def get_prep_value(self, value: Any) -> str | None:
         """Return the text a value is kept as."""
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else _encoder.encode(value)
 
 
 class TaskRecord(models.Model):

@@ -19,6 +19,7 @@ from .compat import (
     BaseTaskBackend,
     TaskError,
     TaskResultStatus,
+    is_heard,
     normalize_json,
     task_finished,
     task_started,
@@ -255,8 +256,9 @@ def _note_start(result: SpoolerResult, terms: Terms, worker_id: str, was_started
     result.set(
         status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
     )
-    results.save(result, terms.options)
-    if first:
+    if terms.keeps_value:
+        results.save(result, terms.options)
+    if first and is_heard(task_started):
         with contained():
             task_started.send_robust(terms.sender, task_result=result)
 
@@ -269,9 +271,11 @@ def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms:
     result.set(
         status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
     )
-    results.save(result, terms.options)
-    with contained():
-        task_finished.send_robust(terms.sender, task_result=result)
+    if terms.keeps_value:
+        results.save(result, terms.options)
+    if is_heard(task_finished):
+        with contained():
+            task_finished.send_robust(terms.sender, task_result=result)
     return outcome
 
 

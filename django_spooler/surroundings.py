@@ -13,8 +13,8 @@ from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
-"""What a task may bound itself by, and would harm the next one by. Each costs every task half a
-microsecond, so only the usual ones; of descriptors see ``Descriptors``."""
+"""What a task may bound itself by, and would harm the next ones by; of descriptors see
+``Descriptors``."""
 
 logger = logging.getLogger("django_spooler")
 
@@ -41,18 +41,21 @@ class Surroundings:
         self._limits = [(limit, resource.getrlimit(limit)) for limit in _LIMITS]
 
     def restore(self) -> None:
-        """Undo what a task has changed."""
+        """Undo what a task has changed, but for limits."""
         for signum, handler in self._handlers:
             if getsignal(signum) != handler:
                 signal.signal(signum, handler)
         pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         os.umask(self._umask)
-        for limit, values in self._limits:
-            if resource.getrlimit(limit) != values:
-                self._give_back(limit, values)
         if not _stands_in(self._directory):
             with contextlib.suppress(OSError):
                 os.chdir(self._directory)
+
+    def restore_limits(self) -> None:
+        """Undo what tasks have changed of the limits."""
+        for limit, values in self._limits:
+            if resource.getrlimit(limit) != values:
+                self._give_back(limit, values)
 
     def _give_back(self, limit: int, values: tuple[int, int]) -> None:
         try:

@@ -48,12 +48,11 @@ class UwsgiExecutor(Executor):
     def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
         """Spool the jobs. Raise SpoolUnavailable: with ``FSYNC`` none is kept but those it counts."""
         if not jobs[0].options.FSYNC:
-            yield from super().put_all(jobs)
-            return
+            return super().put_all(jobs)
         self._own.publish_together([job.draft for job in jobs], fsync=True)
-        yield from jobs
+        return iter(jobs)
 
-    def _spool(self, job: Job, due: float | None) -> str:
+    def _spool(self, job: Job, due: float | None) -> bytes | str:
         place, body = job.place, job.body
         target = place.ready if due is None else place.scheduled(due)
         variables = {
@@ -71,7 +70,7 @@ class UwsgiExecutor(Executor):
         # a full disk each try could leave an empty file in ``failed``.
         if not self._refused_until or time.monotonic() >= self._refused_until:
             try:
-                return os.fsdecode(self._uwsgi.spool(variables))
+                return self._uwsgi.spool(variables)  # type: ignore[no-any-return]
             except ValueError:
                 self._refused_until = time.monotonic() + _REFUSED_PAUSE
                 self._made.clear()
@@ -90,7 +89,7 @@ class UwsgiExecutor(Executor):
             self._made.add(target)
 
 
-def _set_exact_time(path: str, due: float) -> None:
+def _set_exact_time(path: bytes | str, due: float) -> None:
     # It may be on its way already; and uWSGI has set the time, up to a second later.
     with contextlib.suppress(OSError):
-        set_due(path, due)
+        set_due(os.fsdecode(path), due)

@@ -42,6 +42,9 @@ _TICK = 1.0
 _LOOK_PAUSE = 0.002
 """Seconds between two looks at what came in, between short tasks."""
 
+_EXAMINE_PAUSE = 0.002
+"""Seconds between two looks of a runner at itself, between short tasks."""
+
 _OUTBOX_PAUSE = 30.0
 """Seconds between two looks at what was committed and not queued."""
 
@@ -85,6 +88,7 @@ class Runner:
         self._stop_grace = stop_grace
         self._leaving = False
         self._look_around_at = 0.0
+        self._examine_at = 0.0
         self._more_due = False
         self._outbox_at = time.monotonic() + _OUTBOX_PAUSE
         self._watcher = new_watcher()
@@ -101,7 +105,7 @@ class Runner:
         A process that a task has spoilt leaves too: only a fresh one has any descriptors then.
         """
         self._settle_in()
-        while not self._is_to_leave() and not self._is_spoilt():
+        while not self._is_to_leave():
             try:
                 if not self._step():
                     if until_empty:
@@ -110,6 +114,7 @@ class Runner:
             except OSError as error:
                 logger.exception("Spool directory %s makes trouble", self._spool.directory)
                 if error.errno == errno.EMFILE:
+                    self._consumer.descriptors.check()
                     break
                 self._get_over_trouble()
         self._put_back_leftovers()
@@ -150,6 +155,8 @@ class Runner:
         try:
             self._consume_once_whole(claimed)
             self._surroundings.restore()
+            if time.monotonic() >= self._examine_at:
+                self._examine_itself()
         except StillWritten:
             self._queue.put_back(claimed)
         except OSError:
@@ -157,6 +164,16 @@ class Runner:
         except Exception as error:
             logger.exception("%s could not be handled", claimed.path)
             settle_trouble(self._spool, claimed, error)
+
+    def _examine_itself(self) -> None:
+        """See what became of this process, and whether its parent lives.
+
+        Between short tasks it is done now and then: each question is a call of the system.
+        """
+        self._examine_at = time.monotonic() + _EXAMINE_PAUSE
+        self._leaving = self._leaving or os.getppid() != self._parent
+        self._consumer.descriptors.check()
+        self._surroundings.restore_limits()
 
     def _consume_once_whole(self, claimed: Claimed) -> None:
         """Wait for a producer that is about to finish, so that what it puts in next does not overtake.
@@ -188,6 +205,9 @@ class Runner:
     # Waiting
 
     def _wait(self) -> None:
+        self._examine_itself()
+        if self._is_to_leave():
+            return
         self._counts.save()
         self._card.keep()  # who deletes the directory may take it without any call of ours failing
         self._put_back_leftovers()  # an error of ours, or another's hand, may have put it there
@@ -255,8 +275,5 @@ class Runner:
         if signum != signal.SIGHUP:
             end_within(self._stop_grace, self._last_words, GRACE)
 
-    def _is_spoilt(self) -> bool:
-        return self._consumer.descriptors.used_up or self._surroundings.spoilt
-
     def _is_to_leave(self) -> bool:
-        return self._leaving or os.getppid() != self._parent
+        return self._leaving or self._consumer.descriptors.used_up or self._surroundings.spoilt

@@ -20,7 +20,16 @@ MAX_FILE_SIZE = 1 << 30
 T = TypeVar("T")
 _EMPTY_GRACE = 5.0
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_FILE_AT_FAULT = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
+_FILE_AT_FAULT = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENXIO,
+    errno.EISDIR,
+    errno.ESPIPE,
+)
+_SMALL = 4096
+"""Bytes of a file that is read without a question about it; most tasks are smaller."""
 
 
 def read_file(path: str, most: int = MAX_FILE_SIZE) -> bytes:
@@ -31,12 +40,9 @@ def read_file(path: str, most: int = MAX_FILE_SIZE) -> bytes:
     try:
         descriptor = os.open(path, _TO_READ)
         try:
-            status = os.fstat(descriptor)
-            if kind := _kind(status):
-                raise DamagedTask(f"it is {kind}, not a file")
-            if status.st_size > MAX_FILE_SIZE:
-                raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
-            return _read_whole(descriptor, min(status.st_size, most))
+            # Only a file, or a device of root's, can be read at a position.
+            content = os.pread(descriptor, min(_SMALL, most), 0)
+            return content if 0 < len(content) < _SMALL else _read_large(descriptor, most)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -157,7 +163,13 @@ def _hand_over(descriptor: int, path: str) -> None:
         os.fchown(descriptor, parent.st_uid, parent.st_gid)
 
 
-def _read_whole(descriptor: int, size: int) -> bytes:
+def _read_large(descriptor: int, most: int) -> bytes:
+    status = os.fstat(descriptor)
+    if kind := _kind(status):
+        raise DamagedTask(f"it is {kind}, not a file")
+    if status.st_size > MAX_FILE_SIZE:
+        raise DamagedTask(f"{status.st_size} bytes are more than any task of ours has")
+    size = min(status.st_size, most)
     content = os.read(descriptor, size)
     while len(content) < size and (more := os.read(descriptor, size - len(content))):
         content += more

@@ -82,7 +82,7 @@ def new_id() -> str:
 
     So a list of ids is sorted by time, and a task is found among many without reading them all.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def id_time(identifier: str) -> float | None:

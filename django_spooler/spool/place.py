@@ -5,6 +5,7 @@ What is not formed as these functions form it was not put there by us.
 
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .names import MOST, TaskName
 
@@ -30,6 +31,7 @@ class Place:
     level: int
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, queue: str, priority: int) -> "Place":
         """Return the place of a task of this queue and priority."""
         return cls(queue, 100 - priority)
