@@ -9,6 +9,9 @@ from .compat import AnyTask, TaskResult, TaskResultStatus
 from .message import Message
 
 
+_set = object.__setattr__
+
+
 class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     """A TaskResult whose arguments are known to be plain JSON already."""
 
@@ -20,7 +23,7 @@ class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     def set(self, **values: Any) -> None:
         """Fill in what happened; the object is frozen for everybody else."""
         for name, value in values.items():
-            object.__setattr__(self, name, value)
+            _set(self, name, value)
 
 
 def new_result(task: AnyTask, message: Message) -> SpoolerResult:

@@ -91,7 +91,7 @@ def has_room(claimed: str) -> bool:
 
     Those that uWSGI and we make always can: 131 bytes at most, with a queue's name of 64.
     """
-    if len(os.fsencode(claimed)) <= _ROOMY:
+    if len(claimed) <= _ROOMY and claimed.isascii():
         return True
     longest = TaskName(TaskName.parse(claimed).base, MOST, MOST, True, _LATEST)
     return len(os.fsencode(str(longest))) <= NAME_MAX
