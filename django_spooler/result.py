@@ -8,7 +8,6 @@ from django.conf import settings
 from .compat import AnyTask, TaskResult, TaskResultStatus
 from .message import Message
 
-
 _set = object.__setattr__
 
 
