@@ -14,6 +14,10 @@ _WARM = 300
 
 _SAMPLES = 100
 
+_REST = 0.5
+"""Seconds without a task before workers are stopped: one that polls its database all the time, as
+right after a task, could be stopped within a transaction, and nobody could write any more."""
+
 _Item = TypeVar("_Item")
 
 
@@ -73,6 +77,7 @@ def rates(
     The workers stand still while the tasks are enqueued, so each of the two is measured alone. What
     is not run within ``patience`` seconds is left.
     """
+    time.sleep(_REST)
     with frozen(instance.workers):
         took = instance.call("enqueue", size, seconds, function)
         began, before = time.monotonic_ns(), instance.board.count
