@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from .backends import options_of
 from .compat import AnyTask, InvalidTask, TaskError
 from .exceptions import UnknownTask
 from .message import Attempt, Message
-from .perform import Terms
+from .perform import Terms, Trial
 from .result import SpoolerResult, new_result
 from .tasks import find_task
 
@@ -22,8 +23,22 @@ class Call:
     task: AnyTask
     terms: Terms
 
-    def new_result(self, used_up: int) -> SpoolerResult:
-        """Return the call's result as it stands after the attempts ``used_up``."""
+    def trial(
+        self, used_up: int, worker_id: str, began: float | None, *, was_started: bool = False
+    ) -> Trial:
+        """Return the try of the call that follows the attempts ``used_up``."""
+        return Trial(
+            self.task,
+            self.message,
+            self.terms,
+            worker_id,
+            used_up + 1,
+            began,
+            partial(self._result_after, used_up),
+            was_started,
+        )
+
+    def _result_after(self, used_up: int) -> SpoolerResult:
         result = new_result(self.task, self.message)
         if not used_up:
             return result

@@ -5,21 +5,19 @@ A try becomes an outcome before anything is written, and only then the file is m
 
 import os
 import time
-from contextlib import nullcontext
 from functools import lru_cache, partial
 from typing import IO, Any
 
 from . import database
 from .backend import signatures_required
-from .calls import Call, find_call, find_task_and_terms
+from .calls import find_call, find_task_and_terms
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .conf import queue_problem
 from .descriptors import Descriptors
 from .envelope import read
 from .exceptions import DamagedTask, UnreadableTask, UntrustedTask
 from .message import Message
-from .perform import Done, Outcome, clean_context, perform
-from .result import SpoolerResult
+from .perform import Done, Outcome, Trial, clean_context, perform
 from .settle import announce_set_aside, set_aside, settle
 from .spool.counts import NO_TASK, Counts
 from .spool.directory import Spool
@@ -68,14 +66,14 @@ class Consumer:
             self._spool.schedule(claimed.path, claimed.task_name, claimed.place, message.run_after)
             return
         name = claimed.task_name
-        result = call.new_result(name.attempts)
+        trial = call.trial(name.attempts, self._worker_id, time.time(), was_started=name.started)
         self._counts.start(message.task, claimed.waited)
         begun = time.monotonic()
-        outcome = self._perform(call, result, name.started)
+        outcome = self._perform(trial)
         ran = time.monotonic() - begun
         if not isinstance(outcome, Done):  # what failed is written about, which takes descriptors
             self.descriptors.check()
-        settle(self._spool, claimed, call, result, outcome, self._worker_id)
+        settle(self._spool, claimed, trial, outcome)
         self._counts.end(message.task, outcome.ended, ran)
 
     def _set_aside(
@@ -84,25 +82,13 @@ class Consumer:
         set_aside(self._spool, claimed, error, message)
         self._counts.end(NO_TASK, "failed")
 
-    def _perform(self, call: Call, result: SpoolerResult, was_started: bool) -> Outcome:
-        terms = call.terms
-        timeout = terms.policy.timeout
-        bound = (
-            nullcontext()
-            if timeout is None
-            else kill_after(timeout + terms.options.TIMEOUT_GRACE, self._trace)
-        )
+    def _perform(self, trial: Trial) -> Outcome:
+        timeout = trial.terms.policy.timeout
         try:
-            with bound:
-                return perform(
-                    call.task,
-                    result,
-                    terms,
-                    call.message,
-                    worker_id=self._worker_id,
-                    context=self._context,
-                    was_started=was_started,
-                )
+            if timeout is None:
+                return perform(trial, self._context)
+            with kill_after(timeout + trial.terms.options.TIMEOUT_GRACE, self._trace):
+                return perform(trial, self._context)
         finally:
             if self._is_forked:
                 os._exit(0)  # a child that the task forked and let return

@@ -21,7 +21,7 @@ from contextvars import ContextVar, Token
 from functools import cache
 from traceback import format_exception
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -46,9 +46,20 @@ FIELDS = ("task_id", "task_name", "attempt", "queue", "duration", "request_id")
 _LONGEST_ID = 200
 """Characters of a request's id that travel with a task."""
 
-_running: ContextVar[tuple[SpoolerResult, Message] | None] = ContextVar(
-    "django_spooler.running", default=None
-)
+
+class Tried(Protocol):
+    """What records are about: one try of a task."""
+
+    @property
+    def result(self) -> SpoolerResult:
+        """What is known of it."""
+
+    @property
+    def message(self) -> Message:
+        """The call."""
+
+
+_running: ContextVar[Tried | None] = ContextVar("django_spooler.running", default=None)
 
 
 class TaskFilter(logging.Filter):
@@ -60,7 +71,11 @@ class TaskFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add what the record does not have yet; let it pass."""
         running = _running.get()
-        fields = fields_of(*running) if running else {"request_id": request_id.get()}
+        fields = (
+            fields_of(running.result, running.message)
+            if running
+            else {"request_id": request_id.get()}
+        )
         for name in FIELDS:
             if not hasattr(record, name):
                 setattr(record, name, fields.get(name))
@@ -81,9 +96,9 @@ def fields_of(
     }
 
 
-def begin(result: SpoolerResult, message: Message) -> Token[Any]:
+def begin(tried: Tried) -> Token[Any]:
     """Let the records made from now on be about this try, until ``end`` gets what is returned."""
-    return _running.set((result, message))
+    return _running.set(tried)
 
 
 def end(token: Token[Any]) -> None:
@@ -91,9 +106,10 @@ def end(token: Token[Any]) -> None:
     _running.reset(token)
 
 
-def enter(result: SpoolerResult, message: Message, options: Options) -> None:
+def enter(tried: Tried, options: Options) -> None:
     """Begin in the context of the task's own, and put the request's id where it was."""
-    _running.set((result, message))
+    _running.set(tried)
+    message = tried.message
     if message.request_id is not None:
         request_id.set(message.request_id)
         variable_of(options).set(message.request_id)
@@ -132,16 +148,11 @@ def in_words(error: BaseException) -> str:
         return f"{type(error).__name__}: (its message cannot be shown)"
 
 
-def log_try(
-    level: int,
-    text: str,
-    result: SpoolerResult,
-    message: Message,
-    error: BaseException | None = None,
-) -> None:
+def log_try(level: int, text: str, tried: Tried, error: BaseException | None = None) -> None:
     """Log how a try ended; what its task does not show is hidden in text and traceback."""
     if not logger.isEnabledFor(level):
         return
+    result, message = tried.result, tried.message
     last = result.last_attempted_at
     duration = (timezone.now() - last).total_seconds() if last else None
     hide = hiding(message)

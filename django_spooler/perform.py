@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
@@ -30,7 +31,7 @@ from .exceptions import Retry, SpoolerError, StopSpooling, TaskRefused, TaskTime
 from .logs import announce_failure, contained, in_words, log_try
 from .message import Message
 from .redaction import hiding
-from .result import SpoolerResult
+from .result import SpoolerResult, as_datetime
 from .signals import task_failed, task_retried
 from .surroundings import reopen_output
 from .tasks import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Kind, Policy, policy_of
@@ -116,6 +117,39 @@ class Terms:
         )
 
 
+@dataclass(slots=True)
+class Trial:
+    """One try of one task, in one process."""
+
+    task: AnyTask
+    message: Message
+    terms: Terms
+    worker_id: str
+    number: int
+    """1 for the first try."""
+    began: float | None
+    """Seconds since the epoch, None where nobody knows any more."""
+    new_result: Callable[[], SpoolerResult]
+    """Makes the result as it stands before this try."""
+    was_started: bool = False
+    """Whether it is a first try once more: the one before was cut."""
+    _result: SpoolerResult | None = None
+
+    @property
+    def result(self) -> SpoolerResult:
+        """The result as far as it is known; made when first asked for, as of most tries nobody does."""
+        if self._result is None:
+            self._result = result = self.new_result()
+            began = None if self.began is None else as_datetime(self.began)
+            result.worker_ids.append(self.worker_id)
+            result.set(
+                status=TaskResultStatus.RUNNING,
+                started_at=result.started_at or began,
+                last_attempted_at=began,
+            )
+        return self._result
+
+
 def clean_context() -> contextvars.Context:
     """Return a copy of this context with the site's own language and time zone."""
     context = contextvars.copy_context()
@@ -124,66 +158,53 @@ def clean_context() -> contextvars.Context:
     return context
 
 
-def perform(
-    task: AnyTask,
-    result: SpoolerResult,
-    terms: Terms,
-    message: Message,
-    *,
-    worker_id: str,
-    context: contextvars.Context,
-    was_started: bool = False,
-) -> Outcome:
-    """Try the task once, in a copy of ``context``, and note in ``result`` what came of it.
+def perform(trial: Trial, context: contextvars.Context) -> Outcome:
+    """Try the task once, in a copy of ``context``, and note in its result what came of it.
 
-    Nothing the task raises escapes. ``was_started`` is said of one whose first try was cut.
+    Nothing the task raises escapes.
     """
-    token = logs.begin(result, message)
+    token = logs.begin(trial)
     try:
-        _note_start(result, terms, worker_id, was_started)
-        return _perform(task, result, terms, message, context)
+        _note_start(trial)
+        return _perform(trial, context)
     finally:
         logs.end(token)
 
 
-def _perform(
-    task: AnyTask,
-    result: SpoolerResult,
-    terms: Terms,
-    message: Message,
-    context: contextvars.Context,
-) -> Outcome:
+def _perform(trial: Trial, context: contextvars.Context) -> Outcome:
     try:
-        value = context.copy().run(_call, task, result, terms, message)
-        outcome = _conclude(task, value)
+        value = context.copy().run(_call, trial)
+        outcome = _conclude(trial.task, value)
     except BaseException as error:
         reopen_output()
-        outcome = _judge(task, error, terms.policy, result.attempts)
-        if not isinstance(outcome, (Done, Repeat)):
-            return _note_error(result, outcome, terms, message)
-        value = None
+        judged = _judge(trial.task, error, trial.terms.policy, trial.number)
+        if not isinstance(judged, (Done, Repeat)):
+            return _note_error(trial, judged)
+        value, outcome = None, judged
     reopen_output()
     try:
         returned = None if value is None else normalize_json(value)
     except (TypeError, ValueError, RecursionError) as error:
-        if terms.keeps_value:  # not tried again: its work is done, and would be done again
+        if trial.terms.keeps_value:  # not tried again: its work is done, and would be done again
             reason = f"it ran, but what it returned cannot be kept: {in_words(error)}"
-            return _note_error(result, Failed(error, reason), terms, message)
+            return _note_error(trial, Failed(error, reason))
         returned = None
-    log_try(logging.INFO, "succeeded", result, message)
-    return _note_success(result, outcome, returned, terms)
+    log_try(logging.INFO, "succeeded", trial)
+    return _note_success(trial, outcome, returned)
 
 
-def _call(task: AnyTask, result: SpoolerResult, terms: Terms, message: Message) -> Any:
-    logs.enter(result, message, terms.options)
-    timeout = terms.policy.timeout
-    args = [SpoolerContext(task_result=result), *result.args] if task.takes_context else result.args
-    if terms.is_async:
-        return async_to_sync(_call_async)(task, args, result.kwargs, timeout)
+def _call(trial: Trial) -> Any:
+    task, message, timeout = trial.task, trial.message, trial.terms.policy.timeout
+    logs.enter(trial, trial.terms.options)
+    args = message.args
+    if task.takes_context:
+        args = [SpoolerContext(task_result=trial.result), *args]
+    if trial.terms.is_async:
+        return async_to_sync(_call_async)(task, args, message.kwargs, timeout)
     if timeout is None:
-        return task.func(*args, **result.kwargs)
+        return task.func(*args, **message.kwargs)
     with time_limit(timeout, task.module_path):
-        return task.func(*args, **result.kwargs)
+        return task.func(*args, **message.kwargs)
 
 
 async def _call_async(
@@ -202,7 +223,7 @@ async def _call_async(
     raise TaskTimeout(f"{task.module_path} ran for more than its timeout of {timeout:g} s")
 
 
-def _conclude(task: AnyTask, value: Any) -> Outcome:
+def _conclude(task: AnyTask, value: Any) -> Done | Repeat:
     """Return the outcome of a function that returned."""
     kind = getattr(task, "kind", Kind.TASK)
     if kind is Kind.FOREVER:
@@ -249,77 +270,75 @@ def backoff(policy: Policy, attempt: int) -> float:
     return random.uniform(shortest, longest)
 
 
-def _note_start(result: SpoolerResult, terms: Terms, worker_id: str, was_started: bool) -> None:
-    now = timezone.now()
-    first = not (result.worker_ids or was_started)
-    result.worker_ids.append(worker_id)
-    result.set(
-        status=TaskResultStatus.RUNNING, started_at=result.started_at or now, last_attempted_at=now
-    )
+def _note_start(trial: Trial) -> None:
+    terms = trial.terms
     if terms.keeps_value:
-        results.save(result, terms.options)
-    if first and is_heard(task_started):
+        results.save(trial.result, terms.options)
+    if trial.number == 1 and not trial.was_started and is_heard(task_started):
         with contained():
-            task_started.send_robust(terms.sender, task_result=result)
+            task_started.send_robust(terms.sender, task_result=trial.result)
 
 
-def _note_success(result: SpoolerResult, outcome: Outcome, returned: Any, terms: Terms) -> Outcome:
+def _note_success(trial: Trial, outcome: Done | Repeat, returned: Any) -> Outcome:
+    terms, hears = trial.terms, isinstance(outcome, Done) and is_heard(task_finished)
+    if not (terms.keeps_value or hears):
+        return outcome  # nobody looks at the result any more
     if isinstance(outcome, Repeat):
-        result.set(status=TaskResultStatus.READY)
-        results.save(result, terms.options)
-        return outcome
-    result.set(
-        status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
-    )
+        trial.result.set(status=TaskResultStatus.READY)
+    else:
+        trial.result.set(
+            status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
+        )
     if terms.keeps_value:
-        results.save(result, terms.options)
-    if is_heard(task_finished):
+        results.save(trial.result, terms.options)
+    if hears:
         with contained():
-            task_finished.send_robust(terms.sender, task_result=result)
+            task_finished.send_robust(terms.sender, task_result=trial.result)
     return outcome
 
 
-def _note_error(
-    result: SpoolerResult, outcome: Again | Discarded | Failed, terms: Terms, message: Message
-) -> Outcome:
+def _note_error(trial: Trial, outcome: Again | Discarded | Failed) -> Outcome:
     """Note a failed try. It is called while the error is handled, so receivers can log it."""
-    error = outcome.error
+    error, result, terms = outcome.error, trial.result, trial.terms
     result.errors.append(as_task_error(error))
     if isinstance(outcome, Again):
         result.set(status=TaskResultStatus.READY)
         results.save(result, terms.options)
         what = f"failed, next try in {outcome.delay:.1f} s: {in_words(error)}"
-        log_try(logging.WARNING, what, result, message, error)
-        announce_retry(result, outcome, terms)
+        log_try(logging.WARNING, what, trial, error)
+        announce_retry(trial, outcome)
         return outcome
     result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     results.save(result, terms.options)
     if isinstance(outcome, Failed):
-        log_try(logging.ERROR, f"failed for good: {outcome.reason}", result, message, error)
+        log_try(logging.ERROR, f"failed for good: {outcome.reason}", trial, error)
     else:
-        log_try(logging.INFO, f"is discarded: {in_words(error)}", result, message)
+        log_try(logging.INFO, f"is discarded: {in_words(error)}", trial)
     announce_failure(
-        error, message, partial(task_finished.send_robust, terms.sender, task_result=result)
+        error, trial.message, partial(task_finished.send_robust, terms.sender, task_result=result)
     )
     return outcome
 
 
-def announce_retry(result: SpoolerResult, outcome: Again, terms: Terms) -> None:
+def announce_retry(trial: Trial, outcome: Again) -> None:
     """Tell the receivers that a try failed and will be repeated."""
     with contained():
         task_retried.send_robust(
-            terms.sender, task_result=result, exception=outcome.error, delay=outcome.delay
+            trial.terms.sender,
+            task_result=trial.result,
+            exception=outcome.error,
+            delay=outcome.delay,
         )
 
 
-def announce_failed(result: SpoolerResult, outcome: Failed, terms: Terms, message: Message) -> None:
+def announce_failed(trial: Trial, outcome: Failed) -> None:
     """Tell the receivers that a task stands in ``failed``; what it hides they are not told."""
     with contained():
         task_failed.send_robust(
-            terms.sender,
-            task_result=result,
+            trial.terms.sender,
+            task_result=trial.result,
             exception=outcome.error,
-            reason=hiding(message)(outcome.reason),
+            reason=hiding(trial.message)(outcome.reason),
         )
 
 

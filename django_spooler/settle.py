@@ -12,7 +12,7 @@ from typing import Any
 
 from . import results
 from .backend import signatures_required
-from .calls import Call, find_call
+from .calls import find_call
 from .children import survives
 from .compat import TaskResultStatus, task_finished
 from .envelope import read
@@ -24,12 +24,12 @@ from .perform import (
     Failed,
     Outcome,
     Repeat,
+    Trial,
     announce_failed,
     announce_retry,
     as_task_error,
     backoff,
 )
-from .result import SpoolerResult
 from .signals import task_failed
 from .spool.counts import Counts
 from .spool.directory import Spool
@@ -48,21 +48,19 @@ _SMALL = 1 << 20
 """Bytes of a file that can do no harm to who reads it."""
 
 
-def settle(
-    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome, worker: str
-) -> None:
+def settle(spool: Spool, claimed: Claimed, trial: Trial, outcome: Outcome) -> None:
     """Move the file as the outcome asks, however long the disk takes to allow it.
 
     It stays claimed meanwhile, so nobody runs the task again.
     """
     if isinstance(outcome, (Again, Failed)):
-        _note_attempt(claimed.path, _attempt_of(result, outcome, worker), call, result)
+        _note_attempt(claimed.path, _attempt_of(trial, outcome), trial)
     while True:
         try:
-            _move(spool, claimed, call, result, outcome)
+            _move(spool, claimed, trial, outcome)
             break
         except OSError:
-            fields = fields_of(result, call.message)
+            fields = fields_of(trial.result, trial.message)
             if is_gone(claimed.path):
                 with contained():
                     logger.warning(
@@ -73,14 +71,12 @@ def settle(
                 logger.exception("%s is done but cannot be moved yet", claimed.path, extra=fields)
             time.sleep(_SETTLE_PAUSE)
     if isinstance(outcome, Failed):
-        announce_failed(result, outcome, call.terms, call.message)
+        announce_failed(trial, outcome)
 
 
-def _move(
-    spool: Spool, claimed: Claimed, call: Call, result: SpoolerResult, outcome: Outcome
-) -> None:
+def _move(spool: Spool, claimed: Claimed, trial: Trial, outcome: Outcome) -> None:
     if isinstance(outcome, Again):
-        later = replace(claimed.task_name, attempts=result.attempts)
+        later = replace(claimed.task_name, attempts=trial.number)
         spool.schedule(claimed.path, later, claimed.place, time.time() + outcome.delay)
     elif isinstance(outcome, Repeat):
         fresh = TaskName(claimed.task_name.base)
@@ -89,9 +85,9 @@ def _move(
         spool.set_aside(
             claimed.path,
             shortened(outcome.reason),
-            identifier=call.message.id,
-            task=call.message.task,
-            traceback=shortened(result.errors[-1].traceback),
+            identifier=trial.message.id,
+            task=trial.message.task,
+            traceback=shortened(trial.result.errors[-1].traceback),
             place=claimed.place,
             name=claimed.name,
         )
@@ -161,8 +157,8 @@ def settle_killed(
     """Count an attempt for a task whose process died, and try it again later or set it aside.
 
     ``death`` tells how, as in "signal 9", and ``stack`` where, if that is known. A file that cannot
-    be read is left to the next claim, but not for ever one that would kill this process too. Raise OSError, with the file still in its place, where it
-    cannot be moved.
+    be read is left to the next claim, but not for ever one that would kill this process too. Raise
+    OSError, with the file still in its place, where it cannot be moved.
     """
     used_up = claimed.task_name.attempts
     if not _is_safe_to_read(claimed.path):
@@ -175,31 +171,31 @@ def settle_killed(
             claimed.path, replace(claimed.task_name, attempts=used_up + 1), claimed.place
         )
         return
-    result = call.new_result(used_up)
-    result.worker_ids.append(worker)
+    trial = call.trial(used_up, worker, began=None)
+    result, policy = trial.result, trial.terms.policy
     error = TaskKilled(f"killed the process ({death})")
-    policy = call.terms.policy
     result.errors.append(as_task_error(error, stack))
     outcome: Again | Failed
-    if policy.max_attempts is not None and result.attempts >= policy.max_attempts:
-        outcome = Failed(error, f"{error} (attempt {result.attempts} of {policy.max_attempts})")
+    if policy.max_attempts is not None and trial.number >= policy.max_attempts:
+        outcome = Failed(error, f"{error} (attempt {trial.number} of {policy.max_attempts})")
         result.set(status=TaskResultStatus.FAILED)
     else:
-        outcome = Again(error, backoff(policy, result.attempts))
-    attempt = _attempt_of(result, outcome, worker)
+        outcome = Again(error, backoff(policy, trial.number))
+        result.set(status=TaskResultStatus.READY)
+    attempt = _attempt_of(trial, outcome)
     if not any(attempt.is_same(noted) for noted in call.attempts):  # else the move failed before
-        _note_attempt(claimed.path, attempt, call, result)
-    _move(spool, claimed, call, result, outcome)
+        _note_attempt(claimed.path, attempt, trial)
+    _move(spool, claimed, trial, outcome)
     if counts is not None:
         counts.end(call.message.task, outcome.ended)
-    log_try(logging.ERROR, str(error), result, call.message)
+    log_try(logging.ERROR, str(error), trial)
     results.save(result, call.terms.options)
     if isinstance(outcome, Again):
-        announce_retry(result, outcome, call.terms)
+        announce_retry(trial, outcome)
         return
     with contained(), told_once():
         task_finished.send_robust(call.terms.sender, task_result=result)
-    announce_failed(result, outcome, call.terms, call.message)
+    announce_failed(trial, outcome)
 
 
 def _is_safe_to_read(path: str) -> bool:
@@ -228,24 +224,24 @@ def settle_trouble(spool: Spool, claimed: Claimed, error: Exception) -> None:
         spool.schedule(claimed.path, later, claimed.place, time.time() + _SETTLE_PAUSE)
 
 
-def _attempt_of(result: SpoolerResult, outcome: Again | Failed, worker: str) -> Attempt:
-    error = result.errors[-1]
+def _attempt_of(trial: Trial, outcome: Again | Failed) -> Attempt:
+    error = trial.result.errors[-1]
     return Attempt(
-        attempt=result.attempts,
+        attempt=trial.number,
         at=time.time(),
         exception=error.exception_class_path,
         error=in_words(outcome.error),
         traceback=error.traceback,
-        worker=worker,
+        worker=trial.worker_id,
     )
 
 
-def _note_attempt(path: str, attempt: Attempt, call: Call, result: SpoolerResult) -> None:
+def _note_attempt(path: str, attempt: Attempt, trial: Trial) -> None:
     try:
         with open(path, "ab") as file:
             # On a line of its own: a full disk, or a death, may have cut the one before.
             file.write(b"\n" + encode_attempt(attempt))
     except OSError:
-        fields = fields_of(result, call.message)
+        fields = fields_of(trial.result, trial.message)
         with contained():
             logger.exception("The attempt could not be noted in %s", path, extra=fields)

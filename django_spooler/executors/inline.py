@@ -2,9 +2,11 @@
 
 import os
 import socket
+import time
 from dataclasses import replace
+from itertools import count
 
-from ..perform import Again, Failed, Terms, announce_failed, clean_context, perform
+from ..perform import Again, Failed, Terms, Trial, announce_failed, clean_context, perform
 from .base import Executor, Job
 
 
@@ -30,16 +32,17 @@ class InlineExecutor(Executor):
         terms = Terms.of(job.task, job.options)
         policy = replace(terms.policy, backoff=0.0)
         terms = replace(terms, policy=policy, keeps_value=True)  # the result has it
-        while True:
-            outcome = perform(
-                job.task, job.result, terms, job.message, worker_id=worker_id, context=context
+        for number in count(1):
+            trial = Trial(
+                job.task, job.message, terms, worker_id, number, time.time(), lambda: job.result
             )
+            outcome = perform(trial, context)
             error = getattr(outcome, "error", None)
             if isinstance(error, KeyboardInterrupt):
                 raise error
             if not isinstance(outcome, Again):
                 break
         if isinstance(outcome, Failed):
-            announce_failed(job.result, outcome, terms, job.message)
+            announce_failed(trial, outcome)
         if error is not None and job.options.INLINE_RAISES:
             raise error

@@ -267,13 +267,12 @@ def _settle(world: World, outcome: Any) -> Act:
     identifier, claimed = world.put(), world.claim()
     world.put()
     call = find_call(*read(claimed.path, signed=False))
-    result = call.new_result(0)
-    result.worker_ids.append("me")
+    trial = call.trial(0, "me", time.time())
     if error := getattr(outcome, "error", None):
-        result.errors.append(as_task_error(error))
+        trial.result.errors.append(as_task_error(error))
 
     def act() -> None:
-        settle(world.spool, claimed, call, result, outcome, "me")
+        settle(world.spool, claimed, trial, outcome)
         shim.disarm()
         assert not os.listdir(world.card.running), "not settled"
         stands = world.found()[identifier]
