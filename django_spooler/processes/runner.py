@@ -205,6 +205,7 @@ class Runner:
     # Waiting
 
     def _wait(self) -> None:
+        self._wakeup.drain()
         self._examine_itself()
         if self._is_to_leave():
             return
@@ -218,7 +219,7 @@ class Runner:
         rests = self._queue.rests()
         if rests is not None:
             seconds = min(seconds, rests)
-        self._sleep(seconds)
+        self._watcher.wait(seconds, self._wakeup.fileno())
         database.refresh()
 
     def _look_into_outbox(self) -> None:
@@ -232,11 +233,6 @@ class Runner:
     def _rest(self, seconds: float) -> None:
         """Wait for the time or a signal, whatever happens in the spool."""
         select.select([self._wakeup], [], [], seconds)
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait for the time, a change in the spool or a signal."""
-        self._watcher.wait(seconds, self._wakeup.fileno())
-        self._wakeup.drain()
 
     # Leaving
 

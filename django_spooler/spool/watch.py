@@ -8,6 +8,10 @@ from typing import Protocol
 if sys.platform == "linux":
     from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
+    _FILES = flags.CLOSE_WRITE | flags.MOVED_TO
+    _ENTRIES = flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM
+    _ANY = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.ONESHOT
+
 _NAP = 0.25
 """Seconds between looks where nothing announces a change."""
 
@@ -53,15 +57,13 @@ class _InotifyWatcher:
         self._paths: dict[int, str] = {}
 
     def watch_files(self, path: str) -> None:
-        self._watch(path, flags.CLOSE_WRITE | flags.MOVED_TO)
+        self._watch(path, _FILES)
 
     def watch_entries(self, path: str) -> None:
-        self._watch(path, flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MOVED_FROM)
+        self._watch(path, _ENTRIES)
 
     def _watch(self, path: str, events: int) -> None:
-        gone = flags.DELETE_SELF | flags.MOVE_SELF
-        mask = events | gone | flags.ONLYDIR | flags.ONESHOT
-        self._paths[self._inotify.add_watch(path, mask)] = path
+        self._paths[self._inotify.add_watch(path, events | _ANY)] = path
 
     def changed(self) -> set[str]:
         found: set[str] = set()
