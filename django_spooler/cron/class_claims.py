@@ -10,9 +10,10 @@ from django.db.models import Max, Q
 
 from ..models import CronJob, CronRun
 from . import announce, cron_log
-from .claims import Decision, lock, runs_of, words_of
+from .claims import lock, runs_of, words_of
 from .class_schedule import Last
 from .classes import ClassJob
+from .decision import Decision
 from .lease import ALIVE, Outcome, jobs, patiently, runs
 from .transactions import brief_transaction
 

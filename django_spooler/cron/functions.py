@@ -10,12 +10,15 @@ from ..models import CronRun
 from ..perform import clean_context
 from ..timelimit import time_limit
 from . import announce
-from .claims import RETRY_PAUSE, lease_of
+from .decision import lease_of
 from .heartbeat import Heartbeat
 from .jobs import CronContext, PeriodicJob
 from .lease import ERROR_LENGTH, Lease, Outcome, persistently
 
 logger = logging.getLogger("django_spooler")
+
+RETRY_PAUSE = 2.0
+"""Seconds before the second attempt of a slot; doubles with each further one."""
 
 
 def run(job: PeriodicJob, claimed: CronRun) -> BaseException | None:

@@ -38,9 +38,9 @@ class DatabaseLeaseLock(DjangoCronJobLock):  # type: ignore[misc]
 
     def lock(self) -> bool:
         """Take the lease; False where another holds it. Raise django.db.Error for no database."""
-        from .claims import lease_of
         from .class_claims import claim
         from .classes import ClassJob
+        from .decision import lease_of
         from .heartbeat import Heartbeat
         from .lease import Lease
 

@@ -17,9 +17,9 @@ from ..exceptions import LeaseLost
 from ..logs import in_words
 from ..models import CronRun
 from . import announce, class_claims, cron_log
-from .claims import lease_of
 from .classes import ClassJob, problem
 from .clock import now
+from .decision import lease_of
 from .heartbeat import Heartbeat
 from .lease import ERROR_LENGTH, Lease, Outcome, database, patiently, persistently, runs
 from .lock import refusal

@@ -12,9 +12,10 @@ from ..backends import process_options
 from ..exceptions import UnknownCronJob
 from ..models import CronJob, CronRun
 from . import announce
-from .claims import introduce, next_start
+from .claims import introduce
 from .class_schedule import Last
 from .clock import now
+from .decision import next_start
 from .jobs import PeriodicJob, all_jobs
 from .lease import ALIVE, Outcome, database, jobs, runs
 from .site_jobs import AnyJob, find_known, known_jobs

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from django_spooler.cron.claims import due_until, next_start
+from django_spooler.cron.decision import due_until, next_start
 from django_spooler.cron.jobs import find_job
 from django_spooler.cron.plan import Known, Rules, fates
 
