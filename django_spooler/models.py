@@ -16,6 +16,11 @@ SCHEDULE_LENGTH = 500
 _encoder = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one each time
 
 
+def as_text(value: Any) -> str | None:
+    """Return the text a JSON value is kept as."""
+    return None if value is None else _encoder.encode(value)
+
+
 class JSONTextField(models.TextField):  # type: ignore[type-arg]
     """A JSON value as ASCII text: unlike PostgreSQL's jsonb it holds every string."""
 
@@ -25,7 +30,7 @@ class JSONTextField(models.TextField):  # type: ignore[type-arg]
 
     def get_prep_value(self, value: Any) -> str | None:
         """Return the text a value is kept as."""
-        return None if value is None else _encoder.encode(value)
+        return as_text(value)
 
 
 class TaskRecord(models.Model):

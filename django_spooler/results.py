@@ -19,7 +19,7 @@ from .tasks import find_task
 from .updates import Statement, Updates
 
 if TYPE_CHECKING:
-    from django.db.models import Field, QuerySet
+    from django.db.models import QuerySet
 
     from .models import TaskRecord
 
@@ -146,56 +146,76 @@ def note_terms(message: Message, options: Options) -> None:
 def _update(result: SpoolerResult, options: Options) -> None:
     from .models import TaskRecord
 
-    values = {
-        "status": result.status,
-        "started_at": result.started_at,
-        "finished_at": result.finished_at,
-        "last_attempted_at": result.last_attempted_at,
-        "worker_ids": result.worker_ids,
-        "errors": [
-            {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
-            for error in result.errors
-        ],
-        "return_value": result._return_value,
+    connection = connections[router.db_for_write(TaskRecord)]
+    updates = Updates.over(connection)
+    columns = _columns_of(result, connection)
+    whole = _statement(connection, result.id, columns)
+    if not result.is_finished:
+        updates.send(whole)
+        return
+    end = whole
+    if result.status == TaskResultStatus.SUCCESSFUL and updates.has_latest(result.id):
+        end = _statement(connection, result.id, {name: columns[name] for name in _OF_SUCCESS})
+    again = _once_more(connection, whole, columns["last_attempted_at"])
+    updates.send_end(end, again, waits=options.FSYNC)
+
+
+_OF_SUCCESS = ("status", "finished_at", "return_value")
+"""What differs between a try that began and one that succeeded."""
+
+
+def _columns_of(result: SpoolerResult, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Return what changes of a result, as its columns take it.
+
+    Django's fields make the same of these values; they would look first what it is they are given.
+    """
+    from .models import as_text
+
+    moment = connection.ops.adapt_datetimefield_value
+    errors = [
+        {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
+        for error in result.errors
+    ]
+    return {
+        "status": result.status.value,
+        "started_at": moment(result.started_at),
+        "finished_at": moment(result.finished_at),
+        "last_attempted_at": moment(result.last_attempted_at),
+        "worker_ids": as_text(result.worker_ids),
+        "errors": as_text(errors),
+        "return_value": as_text(result._return_value),
         "published": True,  # whatever became of the process that wrote the file
     }
-    connection = connections[router.db_for_write(TaskRecord)]
-    fields, statement = _statement(connection.alias, frozenset(values))
-    prepared = {
-        field.name: field.get_db_prep_save(values[field.name], connection) for field in fields
-    }
-    parameters = [*prepared.values(), result.id]
-    updates = Updates.over(connection)
-    if not result.is_finished:
-        updates.send(statement, parameters)
-        return
-    again = _once_more(connection, statement, parameters, prepared["last_attempted_at"])
-    updates.send_end(statement, parameters, again, waits=options.FSYNC)
 
 
-def _once_more(
-    connection: BaseDatabaseWrapper, statement: str, parameters: list[Any], tried_at: Any
+def _statement(
+    connection: BaseDatabaseWrapper, result_id: str, columns: dict[str, Any]
 ) -> Statement:
+    text = _update_of(connection.alias, tuple(columns))
+    return Statement(result_id, text, [*columns.values(), result_id])
+
+
+def _once_more(connection: BaseDatabaseWrapper, statement: Statement, tried_at: Any) -> Statement:
     """Return the statement as it may be said again: not if the task was tried again meanwhile."""
     if tried_at is None:
-        return Statement(statement, parameters)
+        return statement
     column = connection.ops.quote_name("last_attempted_at")
-    return Statement(f"{statement} AND {column} <= %s", [*parameters, tried_at])
+    text = f"{statement.text} AND {column} <= %s"
+    return Statement(statement.row, text, [*statement.parameters, tried_at])
 
 
 @lru_cache
-def _statement(alias: str, names: frozenset[str]) -> "tuple[list[Field[Any, Any]], str]":
-    """Return the UPDATE of these columns of a result, and their fields in its order.
+def _update_of(alias: str, names: tuple[str, ...]) -> str:
+    """Return the UPDATE of these columns of a result.
 
     It is run twice a task, and to build it each time is half of what that costs.
     """
     from .models import TaskRecord
 
     quoted = connections[alias].ops.quote_name
-    fields = [field for field in TaskRecord._meta.concrete_fields if field.name in names]
-    columns = ", ".join(f"{quoted(field.attname)} = %s" for field in fields)
+    columns = ", ".join(f"{quoted(name)} = %s" for name in names)
     table = quoted(TaskRecord._meta.db_table)
-    return fields, f"UPDATE {table} SET {columns} WHERE {quoted('id')} = %s"  # noqa: S608  our names
+    return f"UPDATE {table} SET {columns} WHERE {quoted('id')} = %s"  # noqa: S608  our names
 
 
 def load(result_id: str) -> AnyTaskResult:
