@@ -119,8 +119,13 @@ def is_heard(signal: Signal) -> bool:
     Where only the framework's own receiver listens, and its logger does not take what that would log,
     to send it would be a tenth of what a short task costs.
     """
-    own, level = _LOGGING[signal]
+    _, level = _LOGGING[signal]
     if len(signal.receivers) != 1 or framework_logger.isEnabledFor(level):
         return True
-    (receiver, _), *_ = signal.receivers[0]
-    return bool(receiver != own)
+    return is_heard_by_site(signal)
+
+
+def is_heard_by_site(signal: Signal) -> bool:
+    """Tell whether anybody but the framework itself listens to a signal."""
+    own, _ = _LOGGING[signal]
+    return any(receiver != own for (receiver, _), *_ in signal.receivers)

@@ -5,19 +5,20 @@ A try becomes an outcome before anything is written, and only then the file is m
 
 import os
 import time
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import IO, Any
 
-from . import database
+from . import database, results
 from .backend import signatures_required
-from .calls import find_call, find_task_and_terms
+from .calls import Call, find_call, find_task_and_terms
 from .compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .conf import queue_problem
 from .descriptors import Descriptors
 from .envelope import read
 from .exceptions import DamagedTask, UnreadableTask, UntrustedTask
 from .message import Message
-from .perform import Done, Outcome, Trial, clean_context, perform
+from .perform import Done, Outcome, Trial, clean_context, keep_start, perform
 from .settle import announce_set_aside, set_aside, settle
 from .spool.counts import NO_TASK, Counts
 from .spool.directory import Spool
@@ -38,6 +39,7 @@ class Consumer:
         self._worker_id = worker_id
         self._trace = trace
         self._is_forked = False
+        self._settle_held: Callable[[], None] | None = None
         os.register_at_fork(after_in_child=self._note_fork)
         self.descriptors = Descriptors()
         self._context = clean_context()
@@ -46,35 +48,63 @@ class Consumer:
         self._find_task = lru_cache(maxsize=1024)(find_task_and_terms)
 
     def consume(self, claimed: Claimed) -> None:
-        """Run one claimed task and settle its file.
+        """Run one claimed task and settle its file, or leave that to the next call or ``finish``.
 
         Raise StillWritten, leaving the file claimed, where its producer has not finished it.
         """
+        call = None
+        try:
+            call = self._call_to_run(claimed)
+        finally:
+            if call is None:
+                self.finish()
+        if call is not None:
+            self._run(claimed, call)
+
+    def finish(self) -> None:
+        """Settle the task whose end is held, if one is."""
+        if self._settle_held is not None:
+            results.send_held()
+            settle_held, self._settle_held = self._settle_held, None
+            settle_held()
+
+    def _call_to_run(self, claimed: Claimed) -> Call | None:
+        """Return the call a file asks for; None, with the file moved on, if it is not to run now."""
         try:
             message, attempts = read_settled(claimed.path, self._read)
         except UnreadableTask as error:
             self._set_aside(claimed, error)
-            return
+            return None
         try:
             _check_place(message, claimed.place)
             call = find_call(message, attempts, self._find_task)
         except UnreadableTask as error:
             self._set_aside(claimed, error, message)
-            return
+            return None
         if message.run_after is not None and message.run_after > time.time():
             # It was moved here by hand, or the clock was set back.
             self._spool.schedule(claimed.path, claimed.task_name, claimed.place, message.run_after)
-            return
+            return None
+        return call
+
+    def _run(self, claimed: Claimed, call: Call) -> None:
         name = claimed.task_name
         trial = call.trial(name.attempts, self._worker_id, time.time(), was_started=name.started)
-        self._counts.start(message.task, claimed.waited)
+        trial.may_hold = True
+        self._counts.start(call.message.task, claimed.waited)
         begun = time.monotonic()
         outcome = self._perform(trial)
         ran = time.monotonic() - begun
+        if isinstance(outcome, Done) and outcome.is_held:
+            self._settle_held = partial(self._settle, claimed, trial, outcome, ran)
+            return
         if not isinstance(outcome, Done):  # what failed is written about, which takes descriptors
             self.descriptors.check()
+        self._settle(claimed, trial, outcome, ran)
+
+    def _settle(self, claimed: Claimed, trial: Trial, outcome: Outcome, ran: float) -> None:
         settle(self._spool, claimed, trial, outcome)
-        self._counts.end(message.task, outcome.ended, ran)
+        self._counts.end(trial.message.task, outcome.ended, ran)
 
     def _set_aside(
         self, claimed: Claimed, error: UnreadableTask, message: Message | None = None
@@ -86,13 +116,18 @@ class Consumer:
         timeout = trial.terms.policy.timeout
         try:
             if timeout is None:
-                return perform(trial, self._context)
+                return self._start(trial)
             with kill_after(timeout + trial.terms.options.TIMEOUT_GRACE, self._trace):
-                return perform(trial, self._context)
+                return self._start(trial)
         finally:
             if self._is_forked:
                 os._exit(0)  # a child that the task forked and let return
             database.refresh()
+
+    def _start(self, trial: Trial) -> Outcome:
+        keep_start(trial)
+        self.finish()  # so that whoever dies of this task leaves no other one claimed
+        return perform(trial, self._context)
 
     def _note_fork(self) -> None:
         self._is_forked = True

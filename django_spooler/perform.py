@@ -21,6 +21,7 @@ from .compat import (
     TaskError,
     TaskResultStatus,
     is_heard,
+    is_heard_by_site,
     normalize_json,
     task_finished,
     task_started,
@@ -47,12 +48,16 @@ class Done:
 
     ended: ClassVar[str] = "succeeded"
 
+    is_held: bool = False
+    """Whether its result is kept with the start of the next task."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """A ``spooler_forever`` task succeeded and runs again."""
 
     ended: ClassVar[str] = "succeeded"
+    is_held: ClassVar[bool] = False
 
     delay: float
     """Seconds."""
@@ -133,6 +138,8 @@ class Trial:
     """Makes the result as it stands before this try."""
     was_started: bool = False
     """Whether it is a first try once more: the one before was cut."""
+    may_hold: bool = False
+    """Whether its end may be held until the next task starts."""
     _result: SpoolerResult | None = None
 
     @property
@@ -158,6 +165,12 @@ def clean_context() -> contextvars.Context:
     return context
 
 
+def keep_start(trial: Trial) -> None:
+    """Keep in the result, where there is one, that the task is tried."""
+    if trial.terms.keeps_value:
+        results.save(trial.result, trial.terms.options)
+
+
 def perform(trial: Trial, context: contextvars.Context) -> Outcome:
     """Try the task once, in a copy of ``context``, and note in its result what came of it.
 
@@ -165,7 +178,7 @@ def perform(trial: Trial, context: contextvars.Context) -> Outcome:
     """
     token = logs.begin(trial)
     try:
-        _note_start(trial)
+        _announce_start(trial)
         return _perform(trial, context)
     finally:
         logs.end(token)
@@ -270,13 +283,10 @@ def backoff(policy: Policy, attempt: int) -> float:
     return random.uniform(shortest, longest)
 
 
-def _note_start(trial: Trial) -> None:
-    terms = trial.terms
-    if terms.keeps_value:
-        results.save(trial.result, terms.options)
+def _announce_start(trial: Trial) -> None:
     if trial.number == 1 and not trial.was_started and is_heard(task_started):
         with contained():
-            task_started.send_robust(terms.sender, task_result=trial.result)
+            task_started.send_robust(trial.terms.sender, task_result=trial.result)
 
 
 def _note_success(trial: Trial, outcome: Done | Repeat, returned: Any) -> Outcome:
@@ -289,12 +299,24 @@ def _note_success(trial: Trial, outcome: Done | Repeat, returned: Any) -> Outcom
         trial.result.set(
             status=TaskResultStatus.SUCCESSFUL, finished_at=timezone.now(), _return_value=returned
         )
-    if terms.keeps_value:
+        if trial.may_hold and _hold_success(trial):
+            outcome = Done(is_held=True)
+    if terms.keeps_value and not outcome.is_held:
         results.save(trial.result, terms.options)
     if hears:
         with contained():
             task_finished.send_robust(terms.sender, task_result=trial.result)
     return outcome
+
+
+def _hold_success(trial: Trial) -> bool:
+    """Leave the result to the start of the next task; tell whether that can be."""
+    terms = trial.terms
+    return (
+        terms.keeps_value
+        and not is_heard_by_site(task_finished)  # whoever hears of the end may look at it
+        and results.hold(trial.result, terms.options)
+    )
 
 
 def _note_error(trial: Trial, outcome: Again | Discarded | Failed) -> Outcome:

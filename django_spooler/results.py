@@ -124,6 +124,25 @@ def save(result: SpoolerResult, options: Options) -> None:
                 )
 
 
+def hold(result: SpoolerResult, options: Options) -> bool:
+    """Keep the result of a success with the start of the next task; tell whether that can be.
+
+    ``send_held`` is called before anything else happens than that start.
+    """
+    if options.FSYNC:
+        return False
+    try:
+        updates, end, again = _end_of(result)
+        return updates.hold(end, again)
+    except Exception:
+        return False  # to keep it at once fails too, and tells why
+
+
+def send_held() -> None:
+    """Bring the result that is held to the database. Where that fails it is logged."""
+    Updates.over(_connection()).send_held()
+
+
 def note_terms(message: Message, options: Options) -> None:
     """Bring priority and time of a task that an operator has changed to its result.
 
@@ -144,20 +163,30 @@ def note_terms(message: Message, options: Options) -> None:
 
 
 def _update(result: SpoolerResult, options: Options) -> None:
-    from .models import TaskRecord
+    if result.is_finished:
+        updates, end, again = _end_of(result)
+        updates.send_end(end, again, waits=options.FSYNC)
+    else:
+        connection = _connection()
+        columns = _columns_of(result, connection)
+        Updates.over(connection).send(_statement(connection, result.id, columns))
 
-    connection = connections[router.db_for_write(TaskRecord)]
+
+def _end_of(result: SpoolerResult) -> tuple[Updates, Statement, Statement]:
+    """Return where the end of a task is sent, how it is said, and how it may be said again."""
+    connection = _connection()
     updates = Updates.over(connection)
     columns = _columns_of(result, connection)
-    whole = _statement(connection, result.id, columns)
-    if not result.is_finished:
-        updates.send(whole)
-        return
-    end = whole
+    whole = end = _statement(connection, result.id, columns)
     if result.status == TaskResultStatus.SUCCESSFUL and updates.has_latest(result.id):
         end = _statement(connection, result.id, {name: columns[name] for name in _OF_SUCCESS})
-    again = _once_more(connection, whole, columns["last_attempted_at"])
-    updates.send_end(end, again, waits=options.FSYNC)
+    return updates, end, _once_more(connection, whole, columns["last_attempted_at"])
+
+
+def _connection() -> BaseDatabaseWrapper:
+    from .models import TaskRecord
+
+    return connections[router.db_for_write(TaskRecord)]
 
 
 _OF_SUCCESS = ("status", "finished_at", "return_value")

@@ -38,6 +38,12 @@ class Statement(NamedTuple):
     text: str
     parameters: list[Any]
 
+    def followed_by(self, other: "Statement") -> "Statement":
+        """Return both in one."""
+        return Statement(
+            other.row, f"{self.text}; {other.text}", [*self.parameters, *other.parameters]
+        )
+
 
 class Updates:
     """The updates of results over one of Django's connections."""
@@ -45,6 +51,7 @@ class Updates:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = proxy(connection)  # it is the key this is kept by
         self._unsynced: deque[Statement] = deque(maxlen=_MOST)
+        self._held: Statement | None = None
         self._latest: str | None = None
         self._sent_on: object = None
         self._cursor: Any = None
@@ -62,9 +69,41 @@ class Updates:
         return row == self._latest and self._connection.connection is self._sent_on
 
     def send(self, statement: Statement) -> None:
-        """Send what may be forgotten."""
+        """Send what may be forgotten, in one with the end that is held."""
         self._write_again()
-        self._execute(statement, waits=False)
+        if not self._send_with_held(statement):
+            self._execute(statement, waits=False)
+
+    def hold(self, statement: Statement, again: Statement) -> bool:
+        """Hold an end that need not wait until the next start is sent; tell whether that can be.
+
+        Only PostgreSQL takes two statements at a time, and only with their values filled in here.
+        Whoever holds one calls ``send_held`` if no start follows at once.
+        """
+        options = self._connection.settings_dict["OPTIONS"]
+        can = (
+            self._connection.vendor == "postgresql"
+            and not options.get("server_side_binding")
+            and self.has_latest(statement.row)
+            and self._may_go_on()
+            and self._commits_by_itself()
+        )
+        if can:
+            self._held = statement
+            self._unsynced.append(again)
+        return can
+
+    def send_held(self) -> None:
+        """Send the end that is held, if one is. Where that fails it is logged."""
+        try:
+            if self._held is not None:
+                self._write_again()
+            if self._held is not None:
+                self._execute(self._held, waits=False)
+        except Exception:
+            logger.exception("The end of a task could not be kept")
+        finally:
+            self._held = None
 
     def send_end(self, statement: Statement, again: Statement, *, waits: bool) -> None:
         """Send what must not be forgotten, and remember it as ``again`` until it is on the disk.
@@ -83,6 +122,18 @@ class Updates:
             self._synced_at = time.monotonic()
         else:
             self._unsynced.append(again)
+
+    def _send_with_held(self, statement: Statement) -> bool:
+        """Send the end that is held and then the statement; tell whether both arrived."""
+        if self._held is None:
+            return False
+        try:
+            self._execute(self._held.followed_by(statement), waits=False)
+        except DatabaseError:  # it is one transaction, so neither did
+            self.send_held()
+            return False
+        self._held = None
+        return True
 
     def _may_go_on(self) -> bool:
         """Tell whether one more end need not wait; never where each task has its own connection."""
@@ -132,6 +183,7 @@ class Updates:
             except DatabaseError:
                 logger.exception("The end of a task could not be kept")
             self._unsynced.popleft()
+        self._held = None  # it was among them
         self._sent_on = self._connection.connection
 
 

@@ -6,7 +6,16 @@ import time
 from dataclasses import replace
 from itertools import count
 
-from ..perform import Again, Failed, Terms, Trial, announce_failed, clean_context, perform
+from ..perform import (
+    Again,
+    Failed,
+    Terms,
+    Trial,
+    announce_failed,
+    clean_context,
+    keep_start,
+    perform,
+)
 from .base import Executor, Job
 
 
@@ -36,6 +45,7 @@ class InlineExecutor(Executor):
             trial = Trial(
                 job.task, job.message, terms, worker_id, number, time.time(), lambda: job.result
             )
+            keep_start(trial)
             outcome = perform(trial, context)
             error = getattr(outcome, "error", None)
             if isinstance(error, KeyboardInterrupt):

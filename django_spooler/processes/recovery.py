@@ -81,14 +81,15 @@ class Recovery:
         with dead(self.spool, name) as ours:
             left = claimed_by(self.spool, name) if ours else []
             words = last_words(self.spool, name)
+            ran = len(left) == 1  # of two, the end of one is not kept yet, and the other not begun
             for claimed in left:
                 try:
-                    if death is not None:
+                    if death is not None and ran:
                         settle_killed(
                             self.spool, claimed, death, words.stack, worker, self._counts_of_ours()
                         )
                     else:
-                        self._put_back(claimed, words, worker)
+                        self._put_back(claimed, words, worker, ran=ran)
                 except FileNotFoundError:
                     pass
                 except PermissionError as error:  # a foreign directory: others' files go on
@@ -119,8 +120,9 @@ class Recovery:
             return None
         return words.cause or (UNSEEN if words.was_leaving else f"signal {signal.SIGKILL:d}")
 
-    def _put_back(self, claimed: Claimed, words: LastWords, worker: str) -> None:
-        name = replace(claimed.task_name, started=True)
+    def _put_back(self, claimed: Claimed, words: LastWords, worker: str, *, ran: bool) -> None:
+        name = claimed.task_name
+        name = replace(name, started=name.started or ran)
         announce_cut(claimed, words.stack)
         if not words.was_leaving:
             name = replace(name, cuts=name.cuts + 1)

@@ -117,11 +117,13 @@ class Runner:
                     self._consumer.descriptors.check()
                     break
                 self._get_over_trouble()
+        self._consumer.finish()
         self._put_back_leftovers()
         self._leave()
 
     def _get_over_trouble(self) -> None:
         """Let nothing be forgotten that was at hand when a call failed; try again in a moment."""
+        self._consumer.finish()
         with contextlib.suppress(OSError):
             self._card.keep()
         self._put_back_leftovers()
@@ -138,6 +140,7 @@ class Runner:
         if claimed is not None:
             self._consume(claimed)
             return True
+        self._consumer.finish()
         self._look_around_at = 0.0
         return not looks or self._more_due
 

@@ -1,9 +1,11 @@
 """Tasks that the unit tests queue."""
 
 import logging
+import os
 
 from django_spooler import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Retry, spooler_raw, spooler_task
 from django_spooler.logs import request_id
+from django_spooler.models import TaskRecord
 
 calls: list[object] = []
 
@@ -17,6 +19,18 @@ def add(a: int, b: int = 0) -> int:
 @spooler_task(enqueue_on_commit=False)
 def add_at_once(a: int) -> int:
     return a
+
+
+@spooler_task
+def look_at(result_id: str, directory: str) -> list[object]:
+    """Return how the task of a result stands, and how many files are claimed."""
+    return [TaskRecord.objects.get(id=result_id).status, len(os.listdir(directory))]
+
+
+@spooler_task(takes_context=True)
+def look_at_itself(context: object) -> list[object]:
+    record = TaskRecord.objects.get(id=context.task_result.id)
+    return [record.status, record.finished_at, record.errors]
 
 
 @spooler_task

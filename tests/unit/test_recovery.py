@@ -191,3 +191,15 @@ def test_file_that_no_process_can_read_ends_in_failed_and_kills_no_supervisor(sp
     assert not waiting(spool)
     (failed,) = spool.failed()
     assert "killed the process (signal 11)" in failed[2].reason
+
+
+def test_process_that_dies_between_two_tasks_uses_up_an_attempt_of_neither(spool):
+    enqueue(spool)
+    claim_and_die(spool, 1)
+    enqueue(spool)
+    (path,) = waiting(spool)
+    name = claimed_name(PLACE, os.path.basename(path))
+    os.rename(path, spool.path("running", "runner-1", name))
+    Recovery(spool).recover("runner-1", "signal 9")
+    states = [TaskName.parse(os.path.basename(path)) for path in waiting(spool)]
+    assert [(state.attempts, state.cuts, state.started) for state in states] == [(0, 1, False)] * 2
