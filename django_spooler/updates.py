@@ -5,6 +5,9 @@ many tasks end in a row, one end in INTERVAL does, which brings all that was com
 too (https://www.postgresql.org/docs/current/wal-async-commit.html). A server that crashes in between has
 forgotten some, and has cut the connection: ends that were sent on that one are written again on the
 next. A start that is forgotten is no loss.
+
+The way to the server and back takes as long as what it does there. So an end that need not wait goes
+with the next start where one follows at once.
 """
 
 import logging

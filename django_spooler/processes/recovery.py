@@ -4,6 +4,9 @@ A task whose process died on its own used up an attempt. One that a reload or st
 outlasted the grace of its runner, or no supervisor of the same generation is left alive. The second
 is also what a task brings about that takes a whole container with it each time, so without a word
 that the runner was told to leave it is not believed for ever.
+
+Of two that a process had claimed neither ran when it died: one had ended and its result was to be
+kept with the start of the other. They are counted as cut.
 """
 
 import logging
@@ -81,7 +84,7 @@ class Recovery:
         with dead(self.spool, name) as ours:
             left = claimed_by(self.spool, name) if ours else []
             words = last_words(self.spool, name)
-            ran = len(left) == 1  # of two, the end of one is not kept yet, and the other not begun
+            ran = len(left) == 1
             for claimed in left:
                 try:
                     if death is not None and ran:
@@ -123,7 +126,10 @@ class Recovery:
     def _put_back(self, claimed: Claimed, words: LastWords, worker: str, *, ran: bool) -> None:
         name = claimed.task_name
         name = replace(name, started=name.started or ran)
-        announce_cut(claimed, words.stack)
+        if ran:
+            announce_cut(claimed, words.stack)
+        else:
+            logger.warning("%s is put back: its process died between two tasks", claimed.task_name)
         if not words.was_leaving:
             name = replace(name, cuts=name.cuts + 1)
         if name.cuts > MAX_CUTS:
