@@ -98,13 +98,15 @@ class Updates:
 
     def send_held(self) -> None:
         """Send the end that is held, if one is. Where that fails it is logged."""
+        held = self._held
+        if held is None:
+            return
         try:
-            if self._held is not None:
-                self._write_again()
-            if self._held is not None:
-                self._execute(self._held, waits=False)
+            self._write_again()
+            if self._held is not None:  # else it was written again already
+                self._execute(held, waits=False)
         except Exception:
-            logger.exception("The end of a task could not be kept")
+            logger.exception("The result of task id=%s could not be kept", held.row)
         finally:
             self._held = None
 
