@@ -27,7 +27,7 @@ from .compat import (
 )
 from .conf import Options, entry_problems, problems, queues_problems
 from .exceptions import InvalidArguments, InvalidOptions, InvalidSpoolerTask
-from .executors import Job
+from .executors import Submission
 from .handover import Handover
 from .logs import current_request_id
 from .message import Message, normalize_arguments
@@ -113,16 +113,19 @@ class SpoolerBackend(BaseTaskBackend):
             request_id=current_request_id(self.spooler_options),
         )
         options = self.spooler_options
+        submission = Submission(
+            task, message, new_result(task, message), options, signatures_required()
+        )
         handover = Handover(
             type(self),
             executors.choose(options, task.queue_name),
             options,
             waits_for_commit(task, options),
-            [job := Job(task, message, new_result(task, message), options, signatures_required())],
+            [submission],
         )
         if not bulk.takes(handover):
             handover.go()
-        return job.result
+        return submission.result
 
     def get_result(self, result_id: str) -> AnyTaskResult:
         """Return a stored result.

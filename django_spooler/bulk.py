@@ -40,12 +40,12 @@ def _go(handovers: list[Handover]) -> None:
         try:
             _in_sync(part)
         except EnqueueError as error:
-            total = sum(len(each.jobs) for each in parts)
+            total = sum(len(each.submissions) for each in parts)
             if total == 1:
                 raise
             queued += error.accepted
             raise type(error)(f"{queued} of {total} tasks are queued: {error}") from error
-        queued += len(part.jobs)
+        queued += len(part.submissions)
 
 
 def _in_sync(part: Handover) -> None:
@@ -60,7 +60,7 @@ def _in_sync(part: Handover) -> None:
 
 
 def takes(handover: Handover) -> bool:
-    """Tell whether the block this code stands in took the jobs; else they are to go now."""
+    """Tell whether the block this code stands in took the submissions; else they are to go now."""
     block = _current.get()
     return block is not None and block.add(handover)
 
@@ -76,7 +76,7 @@ class _Block:
         self._is_open = True
 
     def add(self, handover: Handover) -> bool:
-        """Take the jobs; False where the block does not decide about them.
+        """Take the submissions; False where the block does not decide about them.
 
         They are in another transaction, or in one that is ended by hand, or in a process that was
         forked in the block and may never come to its end; or the block has ended.
@@ -88,7 +88,7 @@ class _Block:
             if self._is_open:
                 known = self._by_way.setdefault(handover.way, handover)
                 if known is not handover:
-                    known.jobs += handover.jobs
+                    known.submissions += handover.submissions
             return self._is_open
 
     def close(self) -> None:

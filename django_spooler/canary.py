@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .compat import AnyTask
 from .operations import discard
 from .overview import find_file
-from .own import own_job, own_task
+from .own import own_submission, own_task
 from .spool.directory import Spool
 from .spool.files import names_in
 from .spool.listing import files
@@ -46,15 +46,15 @@ def send(task: AnyTask, spool: Spool, queue: str, seconds: float) -> Sent:
 
     Raise SpoolUnavailable where the directory does not take it.
     """
-    job = own_job(task, queue=queue, priority=PRIORITY)
+    submission = own_submission(task, queue=queue, priority=PRIORITY)
     start = time.monotonic()
-    (path,) = spool.publish_together([job.draft])
+    (path,) = spool.publish_together([submission.draft])
     sent = None
     try:
         sent = _wait(spool, path, start, start + seconds)
     finally:
         if sent is None or sent.milliseconds is None:
-            _discard(spool, path, job.message.id)
+            _discard(spool, path, submission.message.id)
     return sent
 
 

@@ -14,7 +14,7 @@ from . import database, results
 from .compat import BaseTaskBackend, is_heard, task_enqueued
 from .conf import Options
 from .exceptions import EnqueueError
-from .executors import Executor, Job
+from .executors import Executor, Submission
 from .logs import fields_of
 from .result import SpoolerResult
 
@@ -23,7 +23,7 @@ logger = logging.getLogger("django_spooler")
 
 @dataclass(slots=True)
 class Handover:
-    """Jobs of one backend and one way out, in their order."""
+    """Submissions of one backend and one way out, in their order."""
 
     sender: type[BaseTaskBackend]
     """Who sends the signal about them."""
@@ -33,16 +33,16 @@ class Handover:
     waits: bool
     """Whether a transaction they are enqueued in is to be committed first."""
 
-    jobs: list[Job]
+    submissions: list[Submission]
 
     @property
     def way(self) -> tuple[str, str, bool]:
-        """What jobs have in common that can be handed over together: backend, queue, and when."""
-        message = self.jobs[0].message
+        """What those have in common that can be handed over together: backend, queue, and when."""
+        message = self.submissions[0].message
         return message.backend, message.queue, self.waits
 
     def go(self) -> None:
-        """Hand the jobs over, or do so once the transactions this thread is in are committed.
+        """Hand the submissions over, or do so once the transactions this thread is in are committed.
 
         Raise EnqueueError where one of them cannot be accepted: it and those behind it are not kept.
         """
@@ -57,17 +57,17 @@ class Handover:
 
     @property
     def _results(self) -> list[SpoolerResult]:
-        return [job.result for job in self.jobs]
+        return [submission.result for submission in self.submissions]
 
     def _put_after_commit(self, are_kept: bool) -> None:
-        """Queue jobs whose transaction is committed: too late to roll anything back."""
+        """Queue submissions whose transaction is committed: too late to roll anything back."""
         try:
             if are_kept:
                 self._publish()
             else:
                 self._keep_and_put()
         except EnqueueError as error:
-            first = self.jobs[0]
+            first = self.submissions[0]
             name = f"{first.message.task} id={first.message.id}"
             if are_kept:
                 # The committed rows tell of them, and a runner queues them later.
@@ -75,8 +75,9 @@ class Handover:
                 logger.exception("Task %s is committed, but not queued yet", name, extra=fields)
                 return
             which = f"its task {name} is not queued"
-            if len(self.jobs) > 1:
-                which = f"of its {len(self.jobs)} tasks from {name} on {error.accepted} are queued"
+            if len(self.submissions) > 1:
+                count = len(self.submissions)
+                which = f"of its {count} tasks from {name} on {error.accepted} are queued"
             raise type(error)(
                 f"The transaction is committed, but {which}, and nothing that it enqueued"
                 f" afterwards is: {error}"
@@ -92,45 +93,45 @@ class Handover:
 
     def _publish(self) -> None:
         with results.publishing(self._results) as are_first:
-            accepted, error = self._put() if are_first else (len(self.jobs), None)
+            accepted, error = self._put() if are_first else (len(self.submissions), None)
             if error:
                 results.unpublish(self._results[accepted:])
-        if are_first or len(self.jobs) == 1:
+        if are_first or len(self.submissions) == 1:
             self._conclude(accepted, error)
         else:
             for part in self.parts(1):
                 part._publish()
 
     def _put(self) -> tuple[int, EnqueueError | None]:
-        """Return how many of the jobs are accepted, and what kept the next from being."""
+        """Return how many of the submissions are accepted, and what kept the next from being."""
         accepted = 0
         try:
-            for _ in self.executor.put_all(self.jobs):
+            for _ in self.executor.put_all(self.submissions):
                 accepted += 1
         except EnqueueError as error:
             return accepted + error.accepted, error
         return accepted, None
 
     def _conclude(self, accepted: int, error: EnqueueError | None) -> None:
-        for job in self.jobs[:accepted]:
+        for submission in self.submissions[:accepted]:
             if is_heard(task_enqueued):
-                task_enqueued.send_robust(self.sender, task_result=job.result)
-            self.executor.finish(job)
+                task_enqueued.send_robust(self.sender, task_result=submission.result)
+            self.executor.finish(submission)
         if error:
             error.accepted = accepted
             raise error
 
     def parts(self, size: int) -> list["Handover"]:
-        """Return handovers of up to ``size`` of the jobs each."""
+        """Return handovers of up to ``size`` of the submissions each."""
         return [
             Handover(
                 self.sender,
                 self.executor,
                 self.options,
                 self.waits,
-                self.jobs[start : start + size],
+                self.submissions[start : start + size],
             )
-            for start in range(0, len(self.jobs), size)
+            for start in range(0, len(self.submissions), size)
         ]
 
 

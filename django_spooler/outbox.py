@@ -14,7 +14,7 @@ from . import executors, results
 from .backend import signatures_required, spooler_backends
 from .compat import AnyTask
 from .exceptions import EnqueueError
-from .executors import Job
+from .executors import Submission
 from .logs import fields_of
 from .message import Message
 from .redaction import hidden_arguments
@@ -51,7 +51,7 @@ def _publish_of(backend: "SpoolerBackend") -> None:
         if task is None:
             continue  # another version of the site, with the task, may publish it
         message = _message_of(record, task)
-        job = Job(
+        submission = Submission(
             task,
             message,
             new_result(task, message),
@@ -59,24 +59,24 @@ def _publish_of(backend: "SpoolerBackend") -> None:
             signatures_required(),
         )
         try:
-            _publish(job)
+            _publish(submission)
         except EnqueueError:
             logger.exception(
                 "Task id=%s is committed and still cannot be queued",
                 record.id,
-                extra=fields_of(job.result, message),
+                extra=fields_of(submission.result, message),
             )
 
 
-def _publish(job: Job) -> None:
-    executor = executors.choose(job.options, job.message.queue)
-    with results.publishing([job.result]) as is_first:
+def _publish(submission: Submission) -> None:
+    executor = executors.choose(submission.options, submission.message.queue)
+    with results.publishing([submission.result]) as is_first:
         if is_first:
-            executor.put(job)
+            executor.put(submission)
             logger.warning(
                 "Task id=%s was committed but not queued; it is now",
-                job.message.id,
-                extra=fields_of(job.result, job.message),
+                submission.message.id,
+                extra=fields_of(submission.result, submission.message),
             )
 
 

@@ -11,7 +11,7 @@ from django.dispatch import receiver
 from .backend import SpoolerBackend, signatures_required, spooler_backends
 from .compat import DEFAULT_TASK_QUEUE_NAME, AnyTask
 from .decorators import spooler_task
-from .executors import Job
+from .executors import Submission
 from .message import Message
 from .result import new_result
 from .spool.names import new_id
@@ -56,7 +56,7 @@ def own_task(function: Callable[..., Any], **options: Any) -> SpoolerTask[..., A
     return task
 
 
-def own_job(task: AnyTask, *args: Any, queue: str, priority: int = 0) -> Job:
+def own_submission(task: AnyTask, *args: Any, queue: str, priority: int = 0) -> Submission:
     """Return a call of a task of ours, for an executor: into a queue that need not be its own."""
     message = Message(
         id=new_id(),
@@ -69,7 +69,7 @@ def own_job(task: AnyTask, *args: Any, queue: str, priority: int = 0) -> Job:
         enqueued_at=time.time(),
     )
     options = task.get_backend().spooler_options  # type: ignore[attr-defined]
-    return Job(task, message, new_result(task, message), options, signatures_required())
+    return Submission(task, message, new_result(task, message), options, signatures_required())
 
 
 @receiver(setting_changed)

@@ -15,7 +15,7 @@ from ..context import SpoolerContext
 from ..exceptions import InvalidSpoolerTask, LeaseLost, SpoolerError
 from ..executors import Executor
 from ..models import CronRun
-from ..own import CRON_QUEUE, own_job, own_task
+from ..own import CRON_QUEUE, own_submission, own_task
 from ..tasks import SpoolerTask
 from . import claims, functions, manager
 from .jobs import PeriodicJob, all_jobs, note_problem
@@ -88,7 +88,7 @@ def _put(job: AnyJob, run: CronRun, executor: Executor | None) -> None:
             "No entry of TASKS uses django_spooler's backend. Set TASKS = {'default': {'BACKEND':"
             " 'django_spooler.backend.SpoolerBackend'}}."
         )
-    call = own_job(task, job.name, run.token, queue=CRON_QUEUE)
+    call = own_submission(task, job.name, run.token, queue=CRON_QUEUE)
     chosen = executor or executors.choose(call.options, task.queue_name)
     chosen.put(call)
     chosen.finish(call)

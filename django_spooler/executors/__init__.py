@@ -11,12 +11,19 @@ from types import ModuleType
 from ..conf import Options, default_directory
 from ..embedded import uwsgi_module
 from ..exceptions import NoSpooler
-from .base import Executor, Job
+from .base import Executor, Submission
 from .file import FileExecutor
 from .remote import RemoteExecutor
 from .uwsgi import UwsgiExecutor
 
-__all__ = ["Executor", "Job", "choose", "directories", "leave_to_spoolers", "serve_from_here"]
+__all__ = [
+    "Executor",
+    "Submission",
+    "choose",
+    "directories",
+    "leave_to_spoolers",
+    "serve_from_here",
+]
 
 WORKER = "django_spooler.worker"
 """What uWSGI's spoolers have to import."""

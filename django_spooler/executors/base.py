@@ -15,7 +15,7 @@ from ..spool.place import Place
 
 
 @dataclass(slots=True)  # not frozen: each field of a frozen one costs a call
-class Job:
+class Submission:
     """One accepted call, on its way out."""
 
     task: AnyTask
@@ -50,23 +50,23 @@ class Executor(ABC):
     """One way out of ``enqueue``."""
 
     together = 100
-    """Jobs that are handed over at a time: so many files are open then."""
+    """Submissions that are handed over at a time: so many files are open then."""
 
     @abstractmethod
-    def put(self, job: Job) -> None:
-        """Hand the job over: it is accepted when this returns.
+    def put(self, submission: Submission) -> None:
+        """Hand the submission over: it is accepted when this returns.
 
         Raise EnqueueError and keep nothing where it cannot be accepted.
         """
 
-    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Hand jobs of one backend over, in their order; yield each once it is accepted.
+    def put_all(self, submissions: Sequence[Submission]) -> Iterator[Submission]:
+        """Hand submissions of one backend over, in their order; yield each once it is accepted.
 
         Raise EnqueueError at the first that cannot be; it and those behind it are not kept.
         """
-        for job in jobs:
-            self.put(job)
-            yield job
+        for submission in submissions:
+            self.put(submission)
+            yield submission
 
-    def finish(self, job: Job) -> None:  # noqa: B027, it is nothing for most
-        """Do what is left in this process once it was announced that the job is accepted."""
+    def finish(self, submission: Submission) -> None:  # noqa: B027, it is nothing for most
+        """Do what is left in this process once it was announced that the submission is accepted."""

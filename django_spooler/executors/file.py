@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..spool.directory import Spool
-from .base import Executor, Job
+from .base import Executor, Submission
 
 
 class FileExecutor(Executor):
@@ -12,11 +12,13 @@ class FileExecutor(Executor):
     def __init__(self, directory: str) -> None:
         self._spool = Spool(directory)
 
-    def put(self, job: Job) -> None:
-        """Publish the job's file. Raise SpoolUnavailable where the directory refuses it."""
-        self._spool.publish_together([job.draft], fsync=job.options.FSYNC)
+    def put(self, submission: Submission) -> None:
+        """Publish the submission's file. Raise SpoolUnavailable where the directory refuses it."""
+        self._spool.publish_together([submission.draft], fsync=submission.options.FSYNC)
 
-    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Publish the files of all jobs. Raise SpoolUnavailable: none is kept but those it counts."""
-        self._spool.publish_together([job.draft for job in jobs], fsync=jobs[0].options.FSYNC)
-        yield from jobs
+    def put_all(self, submissions: Sequence[Submission]) -> Iterator[Submission]:
+        """Publish their files. Raise SpoolUnavailable: none is kept but those it counts."""
+        self._spool.publish_together(
+            [submission.draft for submission in submissions], fsync=submissions[0].options.FSYNC
+        )
+        yield from submissions

@@ -16,7 +16,7 @@ from ..perform import (
     keep_start,
     perform,
 )
-from .base import Executor, Job
+from .base import Executor, Submission
 
 
 class InlineExecutor(Executor):
@@ -28,22 +28,28 @@ class InlineExecutor(Executor):
 
     together = 1  # the next is not accepted where INLINE_RAISES lets one end everything
 
-    def put(self, job: Job) -> None:
-        """Accept the job: there is nothing to write."""
+    def put(self, submission: Submission) -> None:
+        """Accept the submission: there is nothing to write."""
 
-    def finish(self, job: Job) -> None:
-        """Run the job; its error is recorded and logged, and raised only with INLINE_RAISES.
+    def finish(self, submission: Submission) -> None:
+        """Run the task; its error is recorded and logged, and raised only with INLINE_RAISES.
 
         KeyboardInterrupt always goes on: whoever pressed Ctrl-C wants more than the task to end.
         """
         context = clean_context()
         worker_id = f"inline-{socket.gethostname()}-{os.getpid()}"
-        terms = Terms.of(job.task, job.options)
+        terms = Terms.of(submission.task, submission.options)
         policy = replace(terms.policy, backoff=0.0)
         terms = replace(terms, policy=policy, keeps_value=True)  # the result has it
         for number in count(1):
             trial = Trial(
-                job.task, job.message, terms, worker_id, number, time.time(), lambda: job.result
+                submission.task,
+                submission.message,
+                terms,
+                worker_id,
+                number,
+                time.time(),
+                lambda: submission.result,
             )
             keep_start(trial)
             outcome = perform(trial, context)
@@ -54,5 +60,5 @@ class InlineExecutor(Executor):
                 break
         if isinstance(outcome, Failed):
             announce_failed(trial, outcome)
-        if error is not None and job.options.INLINE_RAISES:
+        if error is not None and submission.options.INLINE_RAISES:
             raise error

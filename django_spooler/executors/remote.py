@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ..exceptions import SpoolUnavailable
 from ..spool.packet import MARK, encode
-from .base import Executor, Job
+from .base import Executor, Submission
 
 TIMEOUT = 10.0
 """Seconds to connect, and to get the answer."""
@@ -31,19 +31,19 @@ class RemoteExecutor(Executor):
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def put(self, job: Job) -> None:
-        """Send the job. Raise SpoolUnavailable where the other side does not take it."""
-        body = job.body
+    def put(self, submission: Submission) -> None:
+        """Send the submission. Raise SpoolUnavailable where the other side does not take it."""
+        body = submission.body
         if len(body) > _LARGEST:
             raise SpoolUnavailable(
-                f"{job.message.task} takes {len(body) // 1024} KiB of arguments; queue"
-                f" {job.message.queue!r} ({self._address}) carries {_VALUE_LIMIT_KIB} KiB. Pass an id"
+                f"{submission.message.task} takes {len(body) // 1024} KiB of arguments; queue"
+                f" {submission.message.queue!r} ({self._address}) carries {_VALUE_LIMIT_KIB} KiB. Pass an id"
                 " and load the rest in the task."
             )
-        self._send(encode(self._variables(job, body)))
+        self._send(encode(self._variables(submission, body)))
 
-    def _variables(self, job: Job, body: bytes) -> dict[bytes, bytes]:
-        due = job.due(time.time())
+    def _variables(self, submission: Submission, body: bytes) -> dict[bytes, bytes]:
+        due = submission.due(time.time())
         variables = {**MARK, b"message": body}
         if due is not None:
             variables[b"at"] = str(math.ceil(due)).encode()

@@ -10,7 +10,7 @@ from types import ModuleType
 from ..spool.directory import Spool
 from ..spool.files import make_directories, set_due
 from ..spool.packet import MARK, encode
-from .base import Executor, Job
+from .base import Executor, Submission
 
 _REFUSED_PAUSE = 1.0
 """Seconds without ``uwsgi.spool`` after it has failed."""
@@ -35,25 +35,25 @@ class UwsgiExecutor(Executor):
         self._made: set[str] = set()
         self._refused_until = 0.0
 
-    def put(self, job: Job) -> None:
-        """Spool the job. Raise SpoolUnavailable where the directory refuses it."""
-        if job.options.FSYNC:
-            self._own.publish_together([job.draft], fsync=True)
+    def put(self, submission: Submission) -> None:
+        """Spool the submission. Raise SpoolUnavailable where the directory refuses it."""
+        if submission.options.FSYNC:
+            self._own.publish_together([submission.draft], fsync=True)
             return
-        due = job.due(time.time())
-        path = self._spool(job, due)
+        due = submission.due(time.time())
+        path = self._spool(submission, due)
         if due is not None:
             _set_exact_time(path, due)
 
-    def put_all(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Spool the jobs. Raise SpoolUnavailable: with ``FSYNC`` none is kept but those it counts."""
-        if not jobs[0].options.FSYNC:
-            return super().put_all(jobs)
-        self._own.publish_together([job.draft for job in jobs], fsync=True)
-        return iter(jobs)
+    def put_all(self, submissions: Sequence[Submission]) -> Iterator[Submission]:
+        """Spool them all. Raise SpoolUnavailable: with ``FSYNC`` none is kept but those it counts."""
+        if not submissions[0].options.FSYNC:
+            return super().put_all(submissions)
+        self._own.publish_together([submission.draft for submission in submissions], fsync=True)
+        return iter(submissions)
 
-    def _spool(self, job: Job, due: float | None) -> bytes | str:
-        place, body = job.place, job.body
+    def _spool(self, submission: Submission, due: float | None) -> bytes | str:
+        place, body = submission.place, submission.body
         target = place.ready if due is None else place.scheduled(due)
         variables = {
             **MARK,

@@ -33,7 +33,7 @@ from django_spooler.conf import Options
 from django_spooler.consumer import adopt
 from django_spooler.envelope import read
 from django_spooler.exceptions import DamagedTask, SpoolUnavailable
-from django_spooler.executors import Job
+from django_spooler.executors import Submission
 from django_spooler.executors.file import FileExecutor
 from django_spooler.housekeeping import tidy
 from django_spooler.perform import Again, Done, Failed, Repeat, as_task_error
@@ -196,9 +196,11 @@ def _enqueue(world: World, *, fsync: bool = False, **fields: Any) -> Act:
     def act() -> None:
         call = world.message(**fields)
         task = import_string(call.task)
-        job = Job(task, call, new_result(task, call), Options(FSYNC=fsync), signed=False)
+        submission = Submission(
+            task, call, new_result(task, call), Options(FSYNC=fsync), signed=False
+        )
         try:
-            FileExecutor(world.spool.directory).put(job)
+            FileExecutor(world.spool.directory).put(submission)
             world.accepted.add(call.id)
         except OSError as error:
             raise AssertionError("refused by an error that is not ours") from error
@@ -232,12 +234,14 @@ def enqueue_many_with_fsync(world: World) -> Act:
     calls = [world.message(run_after=after) for after in (None, time.time() + HOUR, None)]
 
     def act() -> None:
-        jobs = []
+        submissions = []
         for call in calls:
             task = import_string(call.task)
-            jobs.append(Job(task, call, new_result(task, call), Options(FSYNC=True), signed=False))
-        for job in FileExecutor(world.spool.directory).put_all(jobs):
-            world.accepted.add(job.message.id)
+            submissions.append(
+                Submission(task, call, new_result(task, call), Options(FSYNC=True), signed=False)
+            )
+        for submission in FileExecutor(world.spool.directory).put_all(submissions):
+            world.accepted.add(submission.message.id)
 
     return act
 
