@@ -1,4 +1,4 @@
-"""The last step of ``enqueue``: results are kept, files put where spoolers find them, and it is announced.
+"""The last step of ``enqueue``: results are kept, files put where spoolers find them, tasks announced.
 
 In a transaction it waits for the commit.
 """

@@ -34,7 +34,8 @@ def problems(spool: Spool) -> Iterator[Problem]:
         yield _paused(spool, paused)
     if can_run_tasks(spool):
         yield from _stuck(spool, paused)
-    yield from _cannot_be_run(spool)
+    yield from _unknown_tasks(spool)
+    yield from _refused_tasks(spool)
 
 
 def _paused(spool: Spool, paused: set[str]) -> Problem:
@@ -84,7 +85,7 @@ def _stuck(spool: Spool, paused: set[str]) -> Iterator[Problem]:
                 )
 
 
-def _cannot_be_run(spool: Spool) -> Iterator[Problem]:
+def _unknown_tasks(spool: Spool) -> Iterator[Problem]:
     unknown = Counter(_unknown(spool))
     if unknown:
         most = unknown.most_common(5)
@@ -105,6 +106,9 @@ def _cannot_be_run(spool: Spool) -> Iterator[Problem]:
                 "discard": f"python manage.py spooler discard {chosen} --state all",
             },
         )
+
+
+def _refused_tasks(spool: Spool) -> Iterator[Problem]:
     reasons = Counter(_reasons(spool))
     if newer := reasons["NewerTask"]:
         yield Problem(
