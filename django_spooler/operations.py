@@ -17,7 +17,7 @@ from .exceptions import SpoolerError, UnreadableTask
 from .message import Message, encode, encode_attempt
 from .overview import locate, processes
 from .spool import packet
-from .spool.directory import ALL_QUEUES, Spool
+from .spool.directory import ALL_QUEUES, Draft, Spool
 from .spool.files import modified, names_if_open, names_in
 from .spool.listing import TaskFile
 from .spool.names import TaskName
@@ -243,16 +243,14 @@ def _rewrite(spool: Spool, file: TaskFile, **changes: Any) -> bool:
     name = TaskName.parse(file.name)
     if is_due and file.state == "scheduled":
         name = replace(name, ready_at=time.time_ns() // 1000)
+    draft = Draft(
+        packet.encode(packet.MARK, line + b"".join(map(encode_attempt, journal))),
+        Place.of(message.queue, message.priority),
+        None if is_due else due,
+    )
     options = options_of(message.backend)
     is_done = spool.rewrite(
-        file.path,
-        packet.encode(packet.MARK, line + b"".join(map(encode_attempt, journal))),
-        name,
-        Place.of(message.queue, message.priority),
-        message.id,
-        message.task,
-        due=None if is_due else due,
-        fsync=options.FSYNC,
+        file.path, draft, name, identifier=message.id, task=message.task, fsync=options.FSYNC
     )
     if is_done:
         results.note_terms(message, options)

@@ -85,6 +85,11 @@ class Draft:
     due: float | None = None
     """Seconds since the epoch; None is at once."""
 
+    @property
+    def directory(self) -> str:
+        """Where the file is to stand, as a path below the spool directory."""
+        return self.place.ready if self.due is None else self.place.scheduled(self.due)
+
 
 class Spool:
     """The task files of one spool directory."""
@@ -181,9 +186,7 @@ class Spool:
         return visible
 
     def _path_for(self, draft: Draft, beside: str) -> str:
-        place, due = draft.place, draft.due
-        directory = place.ready if due is None else place.scheduled(due)
-        return os.path.join(self.directory, directory, os.path.basename(beside))
+        return os.path.join(self.directory, draft.directory, os.path.basename(beside))
 
     def _make_durable(self, paths: list[str]) -> None:
         """Bring the entries of new files to the disk."""
@@ -424,16 +427,14 @@ class Spool:
     def rewrite(
         self,
         path: str,
-        content: bytes,
+        draft: Draft,
         name: TaskName,
-        place: Place,
+        *,
         identifier: str,
         task: str,
-        *,
-        due: float | None = None,
         fsync: bool = False,
     ) -> bool:
-        """Give a waiting file another content and place, scheduled for ``due``; False if it is gone.
+        """Give a waiting file another content, place and time, as drafted; False if it is gone.
 
         Meanwhile it stands in ``failed``, where it is found if this process dies: without a place,
         so that its message, the old or the new one, tells where it is put back to. Raise
@@ -442,35 +443,32 @@ class Spool:
         beside = self.path("tmp", new_base())
         with self._explained():
             try:
-                self._write([beside], [Draft(content, place, due)], fsync)
+                self._write([beside], [draft], fsync)
                 aside = self.set_aside(
                     path, _REWRITTEN, identifier=identifier, task=task, name=str(name)
                 )
-                is_done = self._replace(aside, beside, name, place, due)
+                is_done = self._replace(aside, beside, name, draft)
             except FileNotFoundError:  # a process has claimed it, or another operator has it
                 return False
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(beside)
             if is_done and fsync:
-                directory = place.ready if due is None else place.scheduled(due)
-                target = os.path.join(self.directory, directory)
+                target = os.path.join(self.directory, draft.directory)
                 sync_directory(target)
                 self._make_way_durable(target)
         return is_done
 
-    def _replace(
-        self, identifier: str, beside: str, name: TaskName, place: Place, due: float | None
-    ) -> bool:
+    def _replace(self, identifier: str, beside: str, name: TaskName, draft: Draft) -> bool:
         found = self.failed_entry(identifier)
         if found is None:
             return False
         path, _ = found
         os.rename(beside, path)
-        if due is None:
-            self.make_ready(path, name, place)
+        if draft.due is None:
+            self.make_ready(path, name, draft.place)
         else:
-            self.schedule(path, name, place, due)
+            self.schedule(path, name, draft.place, draft.due)
         _remove_failed_entry(self.path("failed", identifier))
         return True
 
