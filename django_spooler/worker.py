@@ -32,7 +32,7 @@ from .neighbours import Neighbours, import_uwsgidecorators
 from .orphans import signal_on_death_of_parent
 from .processes.identity import package_version, site_identity
 from .processes.site import set_up_site
-from .processes.supervisor import Supervisor
+from .processes.supervisor import Service, Supervisor
 from .processes.wakeup import Wakeup
 from .settle import announce_set_aside
 from .spool import packet
@@ -195,7 +195,7 @@ class Worker:
                 self._spool,
                 "uwsgi",
                 _generation(self._uwsgi),
-                runners=1,
+                service=Service(runners=1),
                 options=self._options,
                 home=self._home,
             )

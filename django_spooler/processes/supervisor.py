@@ -71,6 +71,22 @@ class _Child:
         return self.kill_at < math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is served of a spool, and by how many."""
+
+    runners: int
+    queues: list[str] | None = None
+    """Those to serve, None for all."""
+    until_empty: bool = False
+    """Whether it ends once nothing is ready."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all that the spool needs, for good: periodic jobs too."""
+        return self.queues is None and not self.until_empty
+
+
 class Supervisor:
     """Keeps a number of runners at work on one spool."""
 
@@ -80,28 +96,21 @@ class Supervisor:
         kind: str,
         generation: str,
         *,
-        runners: int,
+        service: Service,
         options: Options,
-        queues: list[str] | None = None,
-        until_empty: bool = False,
         home: str | None = None,
     ) -> None:
-        """``queues`` are those to serve, None for all.
-
-        ``home`` is the directory tasks run in, by default the current one.
-        """
+        """``home`` is the directory tasks run in, by default the current one."""
         spool.prepare()
         self._spool = spool
         self._kind = kind
         self._generation = generation
-        self._runners = runners
+        self._service = service
         self._options = options
-        self._queues = queues
-        self._until_empty = until_empty
         self._home = home or os.getcwd()
         self._card = HeldCard(spool, new_card(SUPERVISOR, kind, generation))
         self._recovery = Recovery(spool, self._card.card.name)
-        self._duty = duty_of(spool, options) if queues is None and not until_empty else None
+        self._duty = duty_of(spool, options) if service.is_whole else None
         self._children: list[_Child] = []
         self._dead: dict[str, str | None] = {}
         """How each runner died, None if in good order, until what it left is put back."""
@@ -139,9 +148,9 @@ class Supervisor:
             is_staying = not (self._leaving or self._finishing)
             if is_staying and time.monotonic() >= self._next_start:
                 self._next_start = time.monotonic() + _RESPAWN_PAUSE
-                while self._count(_Role.RUNNER) < self._runners:
+                while self._count(_Role.RUNNER) < self._service.runners:
                     self._start(_Role.RUNNER)
-                self._leaving = self._until_empty
+                self._leaving = self._service.until_empty
             if not self._leaving and self._duty is not None:
                 self._see_to(self._duty)
         except (OSError, SpoolerError):
@@ -278,12 +287,12 @@ class Supervisor:
             self._spool,
             card,
             stop_grace=self._options.STOP_GRACE,
-            queues=[CRON_QUEUE] if for_cron else self._queues,
+            queues=[CRON_QUEUE] if for_cron else self._service.queues,
             spared=None if for_cron or self._duty is None else CRON_QUEUE,
             home=self._home,
             parent=self._card.card.pid,
         )
-        runner.run(until_empty=for_cron or self._until_empty)
+        runner.run(until_empty=for_cron or self._service.until_empty)
 
     def _reap(self, child: _Child) -> None:
         try:

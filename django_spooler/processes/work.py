@@ -15,7 +15,7 @@ from ..backends import process_options
 from ..settle import announce_set_aside
 from ..spool.directory import Spool
 from ..tasks import load_tasks
-from .supervisor import Supervisor
+from .supervisor import Service, Supervisor
 from .wakeup import Wakeup
 
 logger = logging.getLogger("django_spooler")
@@ -44,10 +44,8 @@ def work(
             Spool(directory, announce_set_aside),
             "work",
             generation,
-            runners=processes,
+            service=Service(processes, queues, until_empty),
             options=process_options(),
-            queues=queues,
-            until_empty=until_empty,
         )
         for directory in directories
     ]
