@@ -91,11 +91,12 @@ class Consumer:
         name = claimed.task_name
         trial = call.trial(name.attempts, self._worker_id, time.time(), was_started=name.started)
         trial.may_hold = True
+        trial.leave_fork = self._leave_fork
         self._counts.start(call.message.task, claimed.waited)
         begun = time.monotonic()
         outcome = self._perform(trial)
         ran = time.monotonic() - begun
-        if isinstance(outcome, Done) and outcome.is_held:
+        if outcome.is_held:
             self._settle_held = partial(self._settle, claimed, trial, outcome, ran)
             return
         if not isinstance(outcome, Done):  # what failed is written about, which takes descriptors
@@ -116,13 +117,16 @@ class Consumer:
         timeout = trial.terms.policy.timeout
         try:
             if timeout is None:
-                return self._start(trial)
-            with kill_after(timeout + trial.terms.options.TIMEOUT_GRACE, self._trace):
-                return self._start(trial)
+                outcome = self._start(trial)
+            else:
+                with kill_after(timeout + trial.terms.options.TIMEOUT_GRACE, self._trace):
+                    outcome = self._start(trial)
         finally:
-            if self._is_forked:
-                os._exit(0)  # a child that the task forked and let return
-            database.refresh()
+            self._leave_fork()
+            is_rolled_back = database.refresh()
+        if is_rolled_back and trial.terms.keeps_value and not outcome.is_held:
+            results.save(trial.result, trial.terms.options)  # it was in what the task left open
+        return outcome
 
     def _start(self, trial: Trial) -> Outcome:
         keep_start(trial)
@@ -131,6 +135,10 @@ class Consumer:
 
     def _note_fork(self) -> None:
         self._is_forked = True
+
+    def _leave_fork(self) -> None:
+        if self._is_forked:
+            os._exit(0)
 
 
 def adopt(spool: Spool, path: str) -> None:

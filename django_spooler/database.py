@@ -77,16 +77,18 @@ def _ends_by_hand(connection: BaseDatabaseWrapper) -> bool:
     return not (connection.commit_on_exit if connection.in_atomic_block else connection.autocommit)
 
 
-def refresh() -> None:
-    """Leave each open connection as a new request would find it.
+def refresh() -> bool:
+    """Leave each open connection as a new request would find it; tell whether one was given up.
 
     A transaction that a task left open is rolled back with its connection; CONN_MAX_AGE is kept to.
     """
     if not _opened:
-        return  # a task without the database is spared the search
+        return False  # a task without the database is spared the search
+    is_any_given_up = False
     for connection in connections.all(initialized_only=True):
         try:
             if connection.in_atomic_block or _is_manual(connection):
+                is_any_given_up = True
                 _abandon(connection)
             else:
                 connection.close_if_unusable_or_obsolete()
@@ -95,6 +97,7 @@ def refresh() -> None:
             _inherited.append(connection)
             del connections[connection.alias]
         connection.queries_log.clear()
+    return is_any_given_up
 
 
 def _is_manual(connection: BaseDatabaseWrapper) -> bool:

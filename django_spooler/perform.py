@@ -68,6 +68,7 @@ class Again:
     """The task failed, or asked for it, and gets another try."""
 
     ended: ClassVar[str] = "retried"
+    is_held: ClassVar[bool] = False
 
     error: BaseException
     delay: float
@@ -79,6 +80,7 @@ class Discarded:
     """The task raised one of its ``discard_on``: over, and nothing is kept."""
 
     ended: ClassVar[str] = "discarded"
+    is_held: ClassVar[bool] = False
 
     error: BaseException
 
@@ -88,6 +90,7 @@ class Failed:
     """The task failed for good."""
 
     ended: ClassVar[str] = "failed"
+    is_held: ClassVar[bool] = False
 
     error: BaseException
     reason: str
@@ -140,6 +143,8 @@ class Trial:
     """Whether it is a first try once more: the one before was cut."""
     may_hold: bool = False
     """Whether its end may be held until the next task starts."""
+    leave_fork: Callable[[], None] = lambda: None
+    """Ends this process if it is a child that the task forked and let return."""
     _result: SpoolerResult | None = None
 
     @property
@@ -186,7 +191,10 @@ def perform(trial: Trial, context: contextvars.Context) -> Outcome:
 
 def _perform(trial: Trial, context: contextvars.Context) -> Outcome:
     try:
-        value = context.copy().run(_call, trial)
+        try:
+            value = context.copy().run(_call, trial)
+        finally:
+            trial.leave_fork()  # what came of the task is its parent's to tell
         outcome = _conclude(trial.task, value)
     except BaseException as error:
         reopen_output()
@@ -315,6 +323,9 @@ def _hold_success(trial: Trial) -> bool:
     return (
         terms.keeps_value
         and not is_heard_by_site(task_finished)  # whoever hears of the end may look at it
+        and not is_heard_by_site(
+            task_started
+        )  # and would hear it again of one put back with its next
         and results.hold(trial.result, terms.options)
     )
 

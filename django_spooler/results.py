@@ -143,6 +143,15 @@ def send_held() -> None:
     Updates.over(_connection()).send_held()
 
 
+def send_again() -> None:
+    """Bring the ends to the database that it did not take, if it takes them by now.
+
+    A process that has nothing to run calls it: no next start does so for it.
+    """
+    if Updates.are_known():
+        Updates.over(_connection()).send_again()
+
+
 def note_terms(message: Message, options: Options) -> None:
     """Bring priority and time of a task that an operator has changed to its result.
 
@@ -180,7 +189,7 @@ def _end_of(result: SpoolerResult) -> tuple[Updates, Statement, Statement]:
     whole = end = _statement(connection, result.id, columns)
     if result.status == TaskResultStatus.SUCCESSFUL and updates.has_latest(result.id):
         end = _statement(connection, result.id, {name: columns[name] for name in _OF_SUCCESS})
-    return updates, end, _once_more(connection, whole, columns["last_attempted_at"])
+    return updates, end, _once_more(connection, whole, columns.get("last_attempted_at"))
 
 
 def _connection() -> BaseDatabaseWrapper:
@@ -205,11 +214,15 @@ def _columns_of(result: SpoolerResult, connection: BaseDatabaseWrapper) -> dict[
         {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
         for error in result.errors
     ]
+    began = {
+        "started_at": moment(result.started_at),
+        "last_attempted_at": moment(result.last_attempted_at),
+    }
     return {
         "status": result.status.value,
-        "started_at": moment(result.started_at),
+        # When a try began that killed its process only the row may know.
+        **(began if result.last_attempted_at else {}),
         "finished_at": moment(result.finished_at),
-        "last_attempted_at": moment(result.last_attempted_at),
         "worker_ids": as_text(result.worker_ids),
         "errors": as_text(errors),
         "return_value": as_text(result._return_value),
@@ -225,11 +238,14 @@ def _statement(
 
 
 def _once_more(connection: BaseDatabaseWrapper, statement: Statement, tried_at: Any) -> Statement:
-    """Return the statement as it may be said again: not if the task was tried again meanwhile."""
+    """Return the statement as it may be said again: not if the task was tried again meanwhile.
+
+    Of one whose start did not arrive either the row knows no try.
+    """
     if tried_at is None:
         return statement
     column = connection.ops.quote_name("last_attempted_at")
-    text = f"{statement.text} AND {column} <= %s"
+    text = f"{statement.text} AND ({column} IS NULL OR {column} <= %s)"
     return Statement(statement.row, text, [*statement.parameters, tried_at])
 
 

@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from django.utils import timezone
+
 from . import results
 from .backend import signatures_required
 from .calls import find_call
@@ -178,7 +180,7 @@ def settle_killed(
     outcome: Again | Failed
     if policy.max_attempts is not None and trial.number >= policy.max_attempts:
         outcome = Failed(error, f"{error} (attempt {trial.number} of {policy.max_attempts})")
-        result.set(status=TaskResultStatus.FAILED)
+        result.set(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     else:
         outcome = Again(error, backoff(policy, trial.number))
         result.set(status=TaskResultStatus.READY)

@@ -13,6 +13,7 @@ with the next start where one follows at once.
 import logging
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, proxy
 
@@ -31,6 +32,10 @@ _WITHOUT_WAITING = {
     "postgresql": " AND set_config('synchronous_commit', 'off', true) IS NOT NULL",
 }
 """Has an UPDATE that is a transaction of its own not wait for the disk."""
+
+
+_NOTHING = object()
+"""Stands for a connection that is none, also not one that is closed."""
 
 
 class Statement(NamedTuple):
@@ -56,7 +61,7 @@ class Updates:
         self._unsynced: deque[Statement] = deque(maxlen=_MOST)
         self._held: Statement | None = None
         self._latest: str | None = None
-        self._sent_on: object = None
+        self._sent_on: object = _NOTHING
         self._cursor: Any = None
         self._synced_at = 0.0
 
@@ -66,6 +71,11 @@ class Updates:
         if connection not in _known:
             _known[connection] = cls(connection)
         return _known[connection]
+
+    @classmethod
+    def are_known(cls) -> bool:
+        """Tell whether this process has had any."""
+        return bool(_known)
 
     def has_latest(self, row: str) -> bool:
         """Tell whether the last update was of this row, and stands: its connection is the same yet."""
@@ -106,9 +116,19 @@ class Updates:
             if self._held is not None:  # else it was written again already
                 self._execute(held, waits=False)
         except Exception:
+            self._have_written_again()
             logger.exception("The result of task id=%s could not be kept", held.row)
         finally:
             self._held = None
+
+    def send_again(self) -> None:
+        """Send the ends that did not arrive, or that a closed connection may have taken along.
+
+        Where that fails it is left to the next update: that it failed was logged.
+        """
+        if self._unsynced and self._connection.connection is not self._sent_on:
+            with suppress(Error):
+                self._write_again()
 
     def send_end(self, statement: Statement, again: Statement, *, waits: bool) -> None:
         """Send what must not be forgotten, and remember it as ``again`` until it is on the disk.
@@ -121,6 +141,7 @@ class Updates:
             waited = self._execute(statement, waits=waits)
         except Error:
             self._unsynced.append(again)
+            self._have_written_again()
             raise
         if waited:
             self._unsynced.clear()
@@ -172,8 +193,12 @@ class Updates:
         """Tell whether a statement run now is a transaction of its own, and decides for no other."""
         return self._connection.get_autocommit() and not self._connection.in_atomic_block
 
+    def _have_written_again(self) -> None:
+        """Have the next update write again what is remembered, even over the same connection."""
+        self._latest, self._sent_on = None, _NOTHING
+
     def _write_again(self) -> None:
-        """Write what was sent on an earlier connection. Raise what says that this one fails too."""
+        """Write what failed, or was sent on an earlier connection. Raise what says that it fails again."""
         self._connection.close_if_health_check_failed()
         self._connection.ensure_connection()
         if self._connection.connection is self._sent_on:

@@ -14,7 +14,7 @@ import signal
 import time
 from types import FrameType
 
-from .. import context, database
+from .. import context, database, results
 from ..children import TO_LEAVE
 from ..consumer import Consumer
 from ..orphans import signal_on_death_of_parent
@@ -215,6 +215,7 @@ class Runner:
         self._counts.save()
         self._card.keep()  # who deletes the directory may take it without any call of ours failing
         self._put_back_leftovers()  # an error of ours, or another's hand, may have put it there
+        results.send_again()
         seconds = _TICK
         due = self._schedule.next_due()
         if due is not None:

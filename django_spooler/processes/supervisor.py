@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from .. import database
+from .. import database, results
 from ..children import LOOK, fork
 from ..conf import Options
 from ..exceptions import SpoolerError
@@ -200,6 +200,8 @@ class Supervisor:
 
     def _sweep(self) -> None:
         self._card.keep()
+        database.refresh()  # a connection that was cut would fail for ever
+        results.send_again()
         for name, death in list(self._dead.items()):
             if self._recovery.recover(name, death):
                 self._next_start = 0.0  # a task killed it, so a new one has a chance

@@ -3,6 +3,8 @@
 import logging
 import os
 
+from django.db import transaction
+
 from django_spooler import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Retry, spooler_raw, spooler_task
 from django_spooler.logs import request_id
 from django_spooler.models import TaskRecord
@@ -138,3 +140,20 @@ def repeat(text: str) -> str:
 @spooler_task(discard_on=(TypeError,))
 def returns_a_set() -> set[int]:
     return {1}
+
+
+@spooler_task
+def leave_transaction_open() -> None:
+    transaction.atomic().__enter__()
+
+
+@spooler_task
+def leave_autocommit_off() -> None:
+    transaction.set_autocommit(False)
+    TaskRecord.objects.count()
+
+
+@spooler_task
+def fork_and_return() -> None:
+    if child := os.fork():
+        os.waitpid(child, 0)

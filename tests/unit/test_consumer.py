@@ -93,3 +93,19 @@ def test_task_whose_queue_was_taken_out_of_the_settings_runs(settings, spool):
     tasks.calls.clear()
     consume(spool, claim(spool, "other"))
     assert tasks.calls == [(5, 0)]
+
+
+def test_child_that_a_task_forked_and_let_return_tells_nobody_of_an_end(spool, tmp_path):
+    told = tmp_path / "told"
+
+    def note(**kwargs):
+        with told.open("a") as file:
+            print(os.getpid(), file=file)
+
+    task_finished.connect(note)
+    try:
+        tasks.fork_and_return.enqueue()
+        consume(spool, claim(spool))
+    finally:
+        task_finished.disconnect(note)
+    assert told.read_text().split() == [str(os.getpid())]

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from django_spooler import updates
 from django_spooler.backend import spooler_backends
-from django_spooler.compat import task_finished
+from django_spooler.compat import task_finished, task_started
 from django_spooler.consumer import Consumer
 from django_spooler.models import TaskRecord
+from django_spooler.processes.recovery import Recovery
 from django_spooler.spool.counts import Counts
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.files import StillWritten
@@ -150,15 +152,16 @@ def test_end_that_waits_for_the_disk_is_kept_at_once(runner, settings, tmp_path)
     assert_kept_at_once(runner)
 
 
-def test_end_that_others_hear_of_is_kept_at_once(runner):
+@pytest.mark.parametrize("signal", [task_started, task_finished], ids=["start", "end"])
+def test_end_is_kept_at_once_where_others_hear_of_tasks(runner, signal):
     def hear(**kwargs):
         pass
 
-    task_finished.connect(hear)
+    signal.connect(hear)
     try:
         assert_kept_at_once(runner)
     finally:
-        task_finished.disconnect(hear)
+        signal.disconnect(hear)
 
 
 def test_end_is_kept_at_once_where_each_task_has_its_own_connection(runner, monkeypatch):
@@ -215,3 +218,29 @@ def test_start_clears_what_an_earlier_failure_left(runner):
     runner.consumer.finish()
     assert result_of(result).return_value == ["RUNNING", None, []]
     assert result_of(result).errors == []
+
+
+@pytest.mark.applies_if(connection.vendor != "sqlite")  # its data would go with the connection
+@pytest.mark.parametrize("task", [tasks.leave_transaction_open, tasks.leave_autocommit_off])
+def test_end_of_a_task_that_left_a_transaction_open_is_kept(runner, task):
+    runner.enqueue_and_run(tasks.add, 1)
+    result = runner.enqueue_and_run(task)
+    runner.consumer.finish()
+    assert status_of(result) == "SUCCESSFUL"
+
+
+@pytest.mark.parametrize(("used_up", "status"), [(0, "READY"), (2, "FAILED")])
+def test_death_of_a_task_leaves_the_time_it_began(runner, used_up, status):
+    result = tasks.add.enqueue(1)
+    began = timezone.now()
+    TaskRecord.objects.filter(id=result.id).update(
+        status="RUNNING", started_at=began, last_attempted_at=began
+    )
+    name, content = runner.take()
+    name = f"{name};a={used_up}" if used_up else name
+    (runner.running / claimed_name(Place.of("default", 0), name)).write_bytes(content)
+    Recovery(runner.spool).recover("me", "signal 9")
+    kept = result_of(result)
+    assert kept.status.name == status
+    assert (kept.started_at, kept.last_attempted_at) == (began, began)
+    assert (kept.finished_at is not None) == (status == "FAILED")

@@ -1,7 +1,7 @@
 """Ends of tasks whose commit did not wait for the disk, or failed: none is lost with a connection."""
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 
 from django_spooler import results, updates
@@ -73,6 +73,39 @@ def test_end_that_could_not_be_kept_is_once_the_database_is_back(caplog):
     save_while_the_database_is_away(result)
     assert f"The result of task id={result.id} could not be kept" in caplog.text
     assert status_of(result) == "RUNNING"
+    tasks.add.enqueue(2)
+    assert status_of(result) == "SUCCESSFUL"
+
+
+def test_end_is_kept_though_the_start_was_not_either():
+    result = tasks.add.enqueue(1)
+    TaskRecord.objects.filter(id=result.id).update(
+        status="READY", worker_ids=[], started_at=None, last_attempted_at=None, finished_at=None
+    )
+    save_while_the_database_is_away(result)
+    tasks.add.enqueue(2)
+    assert status_of(result) == "SUCCESSFUL"
+    assert spooler_backends()[0].get_result(result.id).started_at == result.started_at
+
+
+def test_end_that_could_not_be_kept_is_while_nothing_follows():
+    result = tasks.add.enqueue(1)
+    forget(result)
+    save_while_the_database_is_away(result)
+    results.send_again()
+    assert status_of(result) == "SUCCESSFUL"
+
+
+def test_end_that_was_refused_is_written_again_over_the_same_connection():
+    """A lock that was not waited for, a deadlock: the connection lives on, and so did the old row."""
+    result = tasks.add.enqueue(1)
+    forget(result)
+
+    def refuse(execute, sql, params, many, context):
+        raise OperationalError("canceling statement due to lock timeout")
+
+    with connection.execute_wrapper(refuse):
+        results.save(result, Options(RESULTS="database"))
     tasks.add.enqueue(2)
     assert status_of(result) == "SUCCESSFUL"
 
