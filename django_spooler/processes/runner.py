@@ -235,8 +235,10 @@ class Runner:
                 logger.exception("The outbox could not be looked into")
 
     def _rest(self, seconds: float) -> None:
-        """Wait for the time or a signal, whatever happens in the spool."""
-        select.select([self._wakeup], [], [], seconds)
+        """Wait for the time or a signal that comes from now on, whatever happens in the spool."""
+        self._wakeup.drain()  # a task's timeout has left a byte, and no rest would be any
+        if not self._is_to_leave():
+            select.select([self._wakeup], [], [], seconds)
 
     # Leaving
 
