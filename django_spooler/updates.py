@@ -117,6 +117,8 @@ class Updates:
                 self._execute(held, waits=False)
         except Exception:
             self._have_written_again()
+            if self._close_if_cut() and self._has_written_again():
+                return
             logger.exception("The result of task id=%s could not be kept", held.row)
         finally:
             self._held = None
@@ -127,8 +129,7 @@ class Updates:
         Where that fails it is left to the next update: that it failed was logged.
         """
         if self._unsynced and self._connection.connection is not self._sent_on:
-            with suppress(Error):
-                self._write_again()
+            self._has_written_again()
 
     def send_end(self, statement: Statement, again: Statement, *, waits: bool) -> None:
         """Send what must not be forgotten, and remember it as ``again`` until it is on the disk.
@@ -142,7 +143,10 @@ class Updates:
         except Error:
             self._unsynced.append(again)
             self._have_written_again()
-            raise
+            if not self._close_if_cut():
+                raise
+            self._write_again()
+            return
         if waited:
             self._unsynced.clear()
             self._synced_at = time.monotonic()
@@ -196,6 +200,20 @@ class Updates:
     def _have_written_again(self) -> None:
         """Have the next update write again what is remembered, even over the same connection."""
         self._latest, self._sent_on = None, _NOTHING
+
+    def _close_if_cut(self) -> bool:
+        """Close the connection if its server has; tell whether a new one may do better."""
+        connection = self._connection
+        if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+            return False
+        connection.close()
+        return True
+
+    def _has_written_again(self) -> bool:
+        with suppress(Error):
+            self._write_again()
+            return True
+        return False
 
     def _write_again(self) -> None:
         """Write what failed, or was sent on an earlier connection. Raise what says that it fails again."""

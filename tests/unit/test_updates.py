@@ -40,10 +40,14 @@ def status_of(result) -> str:
     return spooler_backends()[0].get_result(result.id).status.name
 
 
+def refuse(execute, sql, params, many, context):
+    raise OperationalError("canceling statement due to lock timeout")
+
+
 def save_while_the_database_is_away(result) -> None:
-    connection.connection.close()
-    results.save(result, Options(RESULTS="database"))
-    connection.connection = None
+    with connection.execute_wrapper(refuse):
+        results.save(result, Options(RESULTS="database"))
+    connection.close()
 
 
 @pytest.mark.applies_if(connection.vendor == "postgresql")
@@ -100,10 +104,6 @@ def test_end_that_was_refused_is_written_again_over_the_same_connection():
     """A lock that was not waited for, a deadlock: the connection lives on, and so did the old row."""
     result = tasks.add.enqueue(1)
     forget(result)
-
-    def refuse(execute, sql, params, many, context):
-        raise OperationalError("canceling statement due to lock timeout")
-
     with connection.execute_wrapper(refuse):
         results.save(result, Options(RESULTS="database"))
     tasks.add.enqueue(2)
@@ -118,3 +118,13 @@ def test_end_of_a_task_that_was_tried_again_meanwhile_is_not_written_again():
     )
     tasks.add.enqueue(2)
     assert status_of(result) == "RUNNING"
+
+
+def test_end_is_kept_at_once_over_a_new_connection_where_the_old_one_was_cut(caplog):
+    """Its process may die before it writes it again: the task's file is gone then."""
+    result = tasks.add.enqueue(1)
+    forget(result)
+    connection.connection.close()
+    results.save(result, Options(RESULTS="database"))
+    assert status_of(result) == "SUCCESSFUL"
+    assert "could not be kept" not in caplog.text
