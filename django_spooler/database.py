@@ -109,4 +109,5 @@ def _is_manual(connection: BaseDatabaseWrapper) -> bool:
 def _abandon(connection: BaseDatabaseWrapper) -> None:
     if connection.connection is not None:
         connection._close()  # type: ignore[attr-defined]
+        connection.connection = None  # whoever still has the wrapper cannot close it twice
     del connections[connection.alias]

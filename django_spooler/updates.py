@@ -206,7 +206,8 @@ class Updates:
         connection = self._connection
         if connection.in_atomic_block or connection.connection is None or connection.is_usable():
             return False
-        connection.close()
+        with suppress(Error):  # a driver may refuse to close what is closed
+            connection.close()
         return True
 
     def _has_written_again(self) -> bool:
