@@ -318,14 +318,15 @@ def _note_success(trial: Trial, outcome: Done | Repeat, returned: Any) -> Outcom
 
 
 def _hold_success(trial: Trial) -> bool:
-    """Leave the result to the start of the next task; tell whether that can be."""
+    """Leave the result to the start of the next task; tell whether that can be.
+
+    Not where the site hears of tasks: of the end somebody may look at the result, and the start would
+    be told twice of one that is put back together with the next.
+    """
     terms = trial.terms
     return (
         terms.keeps_value
-        and not is_heard_by_site(task_finished)  # whoever hears of the end may look at it
-        and not is_heard_by_site(
-            task_started
-        )  # and would hear it again of one put back with its next
+        and not any(map(is_heard_by_site, (task_started, task_finished)))
         and results.hold(trial.result, terms.options)
     )
 

@@ -116,8 +116,8 @@ class Updates:
             if self._held is not None:  # else it was written again already
                 self._execute(held, waits=False)
         except Exception:
-            self._have_written_again()
-            if self._close_if_cut() and self._has_written_again():
+            self._take_all_for_lost()
+            if self._close_if_cut() and self._writes_again():
                 return
             logger.exception("The result of task id=%s could not be kept", held.row)
         finally:
@@ -129,7 +129,7 @@ class Updates:
         Where that fails it is left to the next update: that it failed was logged.
         """
         if self._unsynced and self._connection.connection is not self._sent_on:
-            self._has_written_again()
+            self._writes_again()
 
     def send_end(self, statement: Statement, again: Statement, *, waits: bool) -> None:
         """Send what must not be forgotten, and remember it as ``again`` until it is on the disk.
@@ -142,7 +142,7 @@ class Updates:
             waited = self._execute(statement, waits=waits)
         except Error:
             self._unsynced.append(again)
-            self._have_written_again()
+            self._take_all_for_lost()
             if not self._close_if_cut():
                 raise
             self._write_again()
@@ -197,7 +197,7 @@ class Updates:
         """Tell whether a statement run now is a transaction of its own, and decides for no other."""
         return self._connection.get_autocommit() and not self._connection.in_atomic_block
 
-    def _have_written_again(self) -> None:
+    def _take_all_for_lost(self) -> None:
         """Have the next update write again what is remembered, even over the same connection."""
         self._latest, self._sent_on = None, _NOTHING
 
@@ -210,7 +210,8 @@ class Updates:
             connection.close()
         return True
 
-    def _has_written_again(self) -> bool:
+    def _writes_again(self) -> bool:
+        """Tell whether what failed could be written now."""
         with suppress(Error):
             self._write_again()
             return True
