@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 # Type checkers read the backport's names, whose Task takes types in brackets.
 if TYPE_CHECKING or django.VERSION < (6, 0):
-    from django_tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
+    from django_tasks import TaskContext, TaskResult, TaskResultStatus, signals, task_backends
     from django_tasks.backends.base import BaseTaskBackend
     from django_tasks.base import (
         DEFAULT_TASK_BACKEND_ALIAS,
@@ -30,18 +30,9 @@ if TYPE_CHECKING or django.VERSION < (6, 0):
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskResultDoesNotExist
-    from django_tasks.signals import (
-        log_task_enqueued,
-        log_task_finished,
-        log_task_started,
-        task_enqueued,
-        task_finished,
-        task_started,
-    )
-    from django_tasks.signals import logger as framework_logger
     from django_tasks.utils import normalize_json
 else:
-    from django.tasks import TaskContext, TaskResult, TaskResultStatus, task_backends
+    from django.tasks import TaskContext, TaskResult, TaskResultStatus, signals, task_backends
     from django.tasks.backends.base import BaseTaskBackend
     from django.tasks.base import (
         DEFAULT_TASK_BACKEND_ALIAS,
@@ -53,16 +44,14 @@ else:
         TaskError,
     )
     from django.tasks.exceptions import InvalidTask, InvalidTaskBackend, TaskResultDoesNotExist
-    from django.tasks.signals import (
-        log_task_enqueued,
-        log_task_finished,
-        log_task_started,
-        task_enqueued,
-        task_finished,
-        task_started,
-    )
-    from django.tasks.signals import logger as framework_logger
     from django.utils.json import normalize_json
+
+framework_logger = signals.logger
+task_enqueued, task_started, task_finished = (
+    signals.task_enqueued,
+    signals.task_started,
+    signals.task_finished,
+)
 
 if TYPE_CHECKING:
     AnyTask: TypeAlias = Task[..., Any]
@@ -106,9 +95,9 @@ __all__ = [
 
 
 _LOGGING = {
-    task_enqueued: (id(log_task_enqueued), logging.DEBUG),
-    task_started: (id(log_task_started), logging.INFO),
-    task_finished: (id(log_task_finished), logging.INFO),
+    task_enqueued: (id(signals.log_task_enqueued), logging.DEBUG),
+    task_started: (id(signals.log_task_started), logging.INFO),
+    task_finished: (id(signals.log_task_finished), logging.INFO),
 }
 """The framework's own receiver of each signal, as ``Signal.receivers`` names it, and its level."""
 

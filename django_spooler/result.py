@@ -8,8 +8,6 @@ from django.conf import settings
 from .compat import AnyTask, TaskResult, TaskResultStatus
 from .message import Message
 
-_set = object.__setattr__
-
 
 class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     """A TaskResult whose arguments are known to be plain JSON already."""
@@ -22,7 +20,7 @@ class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     def set(self, **values: Any) -> None:
         """Fill in what happened; the object is frozen for everybody else."""
         for name, value in values.items():
-            _set(self, name, value)
+            object.__setattr__(self, name, value)
 
 
 def new_result(task: AnyTask, message: Message) -> SpoolerResult:
