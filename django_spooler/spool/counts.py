@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .directory import Spool
-from .files import make_directories, names_if_open, open_without_waiting, write_whole
+from .files import is_gone, make_directories, names_if_open, open_without_waiting, write_whole
 from .process import cards
 from .unfinished import CARD_NAME, begins_with
 
@@ -48,6 +48,9 @@ _KEPT = {MINUTE: 61, QUARTER: 97}
 
 _VERSION = 1
 _SAVE_PAUSE = 1.0
+_LOOKS = 100
+"""How often a reader looks again because a file was just taken over."""
+
 _SIZE_MAX = 16 << 20
 """Bytes of a file that are read; ours has some thousand for each task."""
 
@@ -218,10 +221,20 @@ def counted(spools: Iterable[Spool]) -> Counted:
     """Return what all processes of the spools have counted; what cannot be read is passed over."""
     total = Counted()
     for spool in spools:
-        for name in names_if_open(spool.path("counts")):
-            if found := _read(spool.path("counts", name)):
-                total.add(found)
+        for found in _all_of(spool):
+            total.add(found)
     return total
+
+
+def _all_of(spool: Spool) -> list[Counted]:
+    """Look again where a file was gone: one that another process has just taken over counts too."""
+    for _ in range(_LOOKS):
+        names = names_if_open(spool.path("counts"))
+        paths = [spool.path("counts", name) for name in names if not name.startswith(".")]
+        found = [_read(path) for path in paths]
+        if not any(is_gone(path) for path in paths):
+            break
+    return [counts for counts in found if counts]
 
 
 def points(spools: Iterable[Spool], length: int, now: float | None = None) -> list[Point]:
@@ -257,8 +270,10 @@ def is_counts(path: str) -> bool:
 
 def _take_over(spool: Spool, path: str) -> Counted | None:
     """Make the file of a dead process ours and return what it has counted, None without any."""
+    there = names_if_open(spool.path("counts"))
+    # After the look above: who came between the two would seem dead, and its counts would double.
     living = {card.name for card, alive in cards(spool) if alive}
-    for name in names_if_open(spool.path("counts")):
+    for name in there:
         if name.removeprefix(".") not in living:
             left = spool.path("counts", name)
             with contextlib.suppress(OSError):

@@ -1,7 +1,9 @@
 """What is counted for charts and metrics: kept over deaths and reloads, whatever stands in a file."""
 
 import json
+import multiprocessing
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -54,6 +56,51 @@ def test_next_process_goes_on_with_what_a_dead_one_has_counted(spool):
         count(Counts(spool, name), "succeeded")
     assert files(spool) == [names[-1]]
     assert counted([spool]).tasks[TASK].ended == [5, 0, 0, 0]
+
+
+def start_and_count(directory, name, all_are_there, all_have_counted):
+    spool = Spool(directory)
+    all_are_there.wait()
+    card = HeldCard(spool, new_card(RUNNER, "work", "1", name=name))
+    count(Counts(spool, name), "succeeded")
+    all_have_counted.wait()  # a dead one's file would be taken over
+    os.kill(os.getpid(), signal.SIGKILL)
+    card.leave()
+
+
+def test_processes_that_start_at_once_take_over_what_is_there_once(spool):
+    for number in range(1, 26):
+        fork = multiprocessing.get_context("fork")
+        barriers = fork.Barrier(4), fork.Barrier(4)
+        processes = [
+            fork.Process(target=start_and_count, args=(spool.directory, new_card_name(), *barriers))
+            for _ in range(4)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert counted([spool]).tasks[TASK].started == 4 * number
+
+
+def take_over_and_over(directory, until):
+    spool = Spool(directory)
+    while not until.is_set():
+        Counts(spool, new_card_name())
+
+
+def test_reader_sees_each_count_once_while_files_are_taken_over(spool):
+    count(Counts(spool, new_card_name()), "succeeded")
+    fork = multiprocessing.get_context("fork")
+    seen_enough = fork.Event()
+    process = fork.Process(target=take_over_and_over, args=(spool.directory, seen_enough))
+    process.start()
+    try:
+        found = {counted([spool]).tasks[TASK].started for _ in range(500)}
+    finally:
+        seen_enough.set()
+        process.join()
+    assert found == {1}
 
 
 @pytest.mark.parametrize(("length", "number"), [(MINUTE, 61), (QUARTER, 97)])
