@@ -109,12 +109,13 @@ def is_heard(signal: Signal) -> bool:
     to send it would be a tenth of what a short task costs.
     """
     _, level = _LOGGING[signal]
-    if len(signal.receivers) != 1 or framework_logger.isEnabledFor(level):
-        return True
-    return is_heard_by_site(signal)
+    return framework_logger.isEnabledFor(level) or is_heard_by_site(signal)
 
 
 def is_heard_by_site(signal: Signal) -> bool:
     """Tell whether anybody but the framework itself listens to a signal."""
     own, _ = _LOGGING[signal]
-    return any(receiver != own for (receiver, _), *_ in signal.receivers)
+    if len(signal.receivers) == 1:
+        (receiver, _), *_ = signal.receivers[0]
+        return bool(receiver != own)
+    return bool(signal.receivers)

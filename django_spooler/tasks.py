@@ -14,6 +14,7 @@ from .compat import (
     AnyTask,
     GenericTask,
     TaskResult,
+    task_backends,
 )
 from .conf import (
     Options,
@@ -102,7 +103,8 @@ class SpoolerTask(GenericTask[P, R]):
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""
-        return self.get_backend().enqueue(self, args, kwargs)
+        backend = task_backends[self.backend]  # get_backend() imports before it looks there
+        return backend.enqueue(self, args, kwargs)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""

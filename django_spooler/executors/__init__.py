@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from ..conf import Options, default_directory
@@ -57,7 +57,7 @@ def choose(options: Options, queue: str) -> Executor:
     """
     uwsgi = uwsgi_module()
     if uwsgi is not None:
-        return _under_uwsgi(uwsgi, options, queue)
+        return _under_uwsgi(uwsgi, options.spooler_for(queue), queue)
     if _serving or options.OUTSIDE_UWSGI == "spool":
         return _outside_uwsgi(options, queue)
     if options.OUTSIDE_UWSGI == "inline":
@@ -85,8 +85,9 @@ def directories(options: Options, queues: set[str]) -> dict[str, list[str]]:
     return found
 
 
-def _under_uwsgi(uwsgi: ModuleType, options: Options, queue: str) -> Executor:
-    place, known = options.spooler_for(queue), _spoolers(uwsgi)
+@lru_cache(maxsize=1024)
+def _under_uwsgi(uwsgi: ModuleType, place: str | None, queue: str) -> Executor:
+    known = _spoolers(uwsgi)
     if place is None:
         if known:
             return _uwsgi_executor(uwsgi, known[0])
@@ -97,7 +98,7 @@ def _under_uwsgi(uwsgi: ModuleType, options: Options, queue: str) -> Executor:
         )
     if place.startswith("uwsgi://"):
         return RemoteExecutor(place)
-    directory = _resolved(place)
+    directory = os.path.realpath(place)
     return _uwsgi_executor(uwsgi, directory) if directory in known else FileExecutor(directory)
 
 
@@ -123,9 +124,6 @@ def _warn_where_nobody_runs_tasks(uwsgi: ModuleType) -> None:
         WORKER,
         WORKER,
     )
-
-
-_resolved = cache(os.path.realpath)
 
 
 @cache

@@ -32,7 +32,7 @@ class UwsgiExecutor(Executor):
         self._uwsgi = uwsgi
         self._directory = os.fsencode(directory)
         self._own = Spool(directory)
-        self._made: set[str] = set()
+        self._made: dict[str, bytes] = {}
         self._refused_until = 0.0
 
     def put(self, submission: Submission) -> None:
@@ -58,14 +58,12 @@ class UwsgiExecutor(Executor):
         variables = {
             **MARK,
             b"spooler": self._directory,
-            b"priority": os.fsencode(target),
+            b"priority": self._made.get(target) or self._make(target),
             b"body": body,
         }
         if due is not None:
             # Whole seconds only, so the next one: a file is never due too early.
             variables[b"at"] = str(math.ceil(due)).encode()
-        if target not in self._made:
-            self._make(target)
         # What it cannot write it takes back, but not from a runner that has claimed it meanwhile: on
         # a full disk each try could leave an empty file in ``failed``.
         if not self._refused_until or time.monotonic() >= self._refused_until:
@@ -77,16 +75,19 @@ class UwsgiExecutor(Executor):
         # It tells no cause, only its log does. Our own writer either succeeds or knows.
         return self._own.publish(encode(MARK, body), place, due=due)
 
-    def _make(self, target: str) -> None:
-        """Make what uWSGI expects to be there; where that fails, so does ``uwsgi.spool``.
+    def _make(self, target: str) -> bytes:
+        """Make what uWSGI expects to be there, and return its path below the spool directory.
 
-        It would make the last directory itself, for everybody to read.
+        Where that fails, so does ``uwsgi.spool``, which makes only the last directory itself, for
+        everybody to read.
         """
         if len(self._made) >= _MADE_MAX:
             self._made.clear()
+        encoded = os.fsencode(target)
         with contextlib.suppress(OSError):
             make_directories(os.path.join(self._own.directory, target))
-            self._made.add(target)
+            self._made[target] = encoded
+        return encoded
 
 
 def _set_exact_time(path: bytes | str, due: float) -> None:
