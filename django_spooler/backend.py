@@ -47,6 +47,7 @@ class SpoolerBackend(BaseTaskBackend):
     supports_defer = True
     supports_async_task = True
     supports_priority = True
+    is_for_all_threads = True
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         """Take an entry of TASKS; what is wrong with it is told by the checks, and by its first use.

@@ -9,7 +9,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import django
-from django.dispatch import Signal
+from django.core.signals import setting_changed
+from django.dispatch import Signal, receiver
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,7 @@ __all__ = [
     "TaskResult",
     "TaskResultDoesNotExist",
     "TaskResultStatus",
+    "backend_named",
     "framework_logger",
     "normalize_json",
     "task_backends",
@@ -92,6 +94,29 @@ __all__ = [
     "task_finished",
     "task_started",
 ]
+
+
+_shared: dict[str, BaseTaskBackend] = {}
+
+
+def backend_named(alias: str) -> BaseTaskBackend:
+    """Return the backend of this alias: the same in all threads where it is made for that.
+
+    Django keeps one for each thread, and for each request of an ASGI server; to look there takes as
+    long as anything else that ``enqueue`` does.
+    """
+    backend = _shared.get(alias)
+    if backend is None:
+        backend = task_backends[alias]
+        if getattr(backend, "is_for_all_threads", False):
+            _shared[alias] = backend
+    return backend
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "TASKS":
+        _shared.clear()
 
 
 _LOGGING = {
@@ -116,6 +141,6 @@ def is_heard_by_site(signal: Signal) -> bool:
     """Tell whether anybody but the framework itself listens to a signal."""
     own, _ = _LOGGING[signal]
     if len(signal.receivers) == 1:
-        (receiver, _), *_ = signal.receivers[0]
-        return bool(receiver != own)
+        (listener, _), *_ = signal.receivers[0]
+        return bool(listener != own)
     return bool(signal.receivers)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import product
+from json.encoder import c_make_encoder, encode_basestring_ascii  # type: ignore[attr-defined]
 from operator import attrgetter
 from pathlib import PurePath
 from types import NoneType
@@ -98,7 +99,7 @@ def encode(message: Message, *, signed: bool) -> bytes:
     optional: dict[str, Any] = {"redact": message.redact} if message.redact else {}
     if message.request_id is not None:
         optional["request_id"] = message.request_id
-    text = _encoder.encode(
+    text = _dumps(
         {
             "v": VERSION,
             "id": message.id,
@@ -357,6 +358,14 @@ def _refuse_constant(name: str) -> Any:
 # No hook for floats: it would cost each number a call, and _nesting_problem sees them all.
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+_chunks = c_make_encoder and c_make_encoder(
+    None, _encoder.default, encode_basestring_ascii, None, ":", ",", False, False, False
+)
+"""What ``_encoder`` makes anew for each text, and takes half its time; None where there is no C."""
+
+
+def _dumps(fields: dict[str, Any]) -> str:
+    return "".join(_chunks(fields, 0)) if _chunks else _encoder.encode(fields)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -14,7 +14,7 @@ from .compat import (
     AnyTask,
     GenericTask,
     TaskResult,
-    task_backends,
+    backend_named,
 )
 from .conf import (
     Options,
@@ -103,8 +103,7 @@ class SpoolerTask(GenericTask[P, R]):
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""
-        backend = task_backends[self.backend]  # get_backend() imports before it looks there
-        return backend.enqueue(self, args, kwargs)
+        return backend_named(self.backend).enqueue(self, args, kwargs)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""
