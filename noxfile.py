@@ -13,17 +13,19 @@ MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
-SHORT = ["tests/unit", "tests/integration/test_tasks.py"]
+TASKS = "tests/integration/test_tasks.py"
+SHORT = ["tests/unit", TASKS]
 CRON = [
     "tests/integration/test_cron.py",
     "tests/integration/test_cron_classes.py",
     "tests/yardstick/test_django_cron.py",
 ]
 ON_SERVERS = {
-    FULL[0]: {"postgresql": [*SHORT, *CRON], "mariadb": SHORT},
-    FULL[1]: {"postgresql": SHORT, "mariadb": [*SHORT, *CRON]},
+    FULL[0]: {"postgresql": [TASKS, *CRON], "mariadb": [TASKS]},
+    FULL[1]: {"postgresql": [TASKS], "mariadb": [TASKS, *CRON]},
 }
-"""What is tried on the database servers: the nodes of periodic jobs, which take minutes, once on each."""
+"""What is tried on the database servers beside the unit tests that use one: the nodes of periodic jobs,
+which take minutes, once on each."""
 
 ONCE = {
     FULL[0]: [
@@ -101,6 +103,7 @@ def servers(session: nox.Session, django: str) -> None:
     _install(session, django)
     session.install("mysqlclient>=2.2.1")
     for server, selection in ON_SERVERS[session.python, django].items():
+        session.run("pytest", "-q", "-m", "django_db", "tests/unit", env={"DATABASE": server})
         session.run("pytest", "-q", *selection, env={"DATABASE": server})
 
 
