@@ -169,13 +169,13 @@ def test_job_longer_than_its_lease_is_not_taken_over(site_with, job):
 
 
 def test_next_due_time_starts_beside_a_long_run_where_parallel_runs_are_allowed(site_with, job):
-    options = {"code": job, "run_every_mins": SECOND, "seconds": 2.5}
+    options = {"code": job, "run_every_mins": SECOND, "seconds": 4}
     site = site_with({**options, "attributes": {"ALLOW_PARALLEL_RUNS": True}})
     with nodes(site, 5, command="loopclasses"):
         site.wait_for("ended", 4, job=job)
     assert_each_due_time_once(site, job, 1, 5)
     began = [event["monotonic"] for event in site.events("began", job=job)]
-    assert began[2] - began[0] < 2.5, "two ran at a time"
+    assert began[2] - began[0] < 4, "two ran at a time"
 
 
 @pytest.mark.parametrize("first", ["django_cron", "django_spooler"])
@@ -231,7 +231,7 @@ def test_spoolers_of_two_servers_run_classes_and_one_goes_on_alone(site_with, la
     runs = [run for run in history(second.site, job) if run["start"]]
     starts = [datetime.fromisoformat(run["start"]) for run in runs]
     gaps = [(later - start).total_seconds() for start, later in itertools.pairwise(starts)]
-    assert all(2 < gap < 4 for gap in gaps), gaps
+    assert all(2 < gap < 6 for gap in gaps), gaps
     assert len({run["slot"] for run in runs}) == len(runs) == len(began())
     assert all(row["is_success"] for row in log_of(second.site, job))
 
