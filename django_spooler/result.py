@@ -14,8 +14,9 @@ from .message import Message
 class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     """A TaskResult whose arguments are known to be plain JSON already.
 
-    One of ``new_result`` takes each field from its message once somebody asks for it: few callers of
-    ``enqueue`` do, and to fill in all of them is a tenth of what it costs.
+    One of ``new_result`` takes a field from its message when somebody asks for it: few callers of
+    ``enqueue`` do, and to fill in all of them is a tenth of what it costs. What is taken is not kept:
+    another thread may fill in the field meanwhile.
     """
 
     __slots__ = ("_message",)
@@ -26,12 +27,10 @@ class SpoolerResult(TaskResult):  # type: ignore[type-arg]
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Fill in a field that has no value yet."""
+            """Return the first value of a field that was not filled in."""
             if name not in _FIRST:
                 raise AttributeError(f"{type(self).__name__} has no {name}", name=name, obj=self)
-            value = _FIRST[name](self._message)
-            self.set(**{name: value})
-            return value
+            return _FIRST[name](self._message)
 
     def set(self, **values: Any) -> None:
         """Fill in what happened; the object is frozen for everybody else."""
@@ -44,6 +43,8 @@ def new_result(task: AnyTask, message: Message) -> SpoolerResult:
     result = SpoolerResult.__new__(SpoolerResult)
     object.__setattr__(result, "task", task)
     object.__setattr__(result, "_message", message)
+    object.__setattr__(result, "errors", [])
+    object.__setattr__(result, "worker_ids", [])
     return result
 
 
@@ -61,8 +62,6 @@ _FIRST: dict[str, Callable[[Message], Any]] = {
     "started_at": lambda message: None,
     "finished_at": lambda message: None,
     "last_attempted_at": lambda message: None,
-    "errors": lambda message: [],
-    "worker_ids": lambda message: [],
     "_return_value": lambda message: None,
 }
-"""The fields of a call that has not been tried yet."""
+"""The fields of a call that has not been tried yet, but for its lists."""
