@@ -100,15 +100,15 @@ _shared: dict[str, BaseTaskBackend] = {}
 
 
 def backend_named(alias: str) -> BaseTaskBackend:
-    """Return the backend of this alias: the same in all threads where it is made for that.
+    """Return the backend of this alias: the same in all threads where its class says so itself.
 
     Django keeps one for each thread, and for each request of an ASGI server; to look there takes as
-    long as anything else that ``enqueue`` does.
+    long as anything else that ``enqueue`` does. Of what a subclass keeps only its author knows.
     """
     backend = _shared.get(alias)
     if backend is None:
         backend = task_backends[alias]
-        if getattr(backend, "is_for_all_threads", False):
+        if vars(type(backend)).get("is_for_all_threads"):
             _shared[alias] = backend
     return backend
 

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .compat import (
     AnyTask,
+    BaseTaskBackend,
     GenericTask,
     TaskResult,
     backend_named,
@@ -98,6 +99,10 @@ class SpoolerTask(GenericTask[P, R]):
 
     pause: float = 0.0
     """Seconds between two runs of a ``spooler_forever`` task."""
+
+    def get_backend(self) -> BaseTaskBackend:
+        """Return the backend: one that was made already, where it serves all threads."""
+        return backend_named(self.backend)
 
     # "/" since a task may have a parameter that is called self; the framework's own lack it.
 
