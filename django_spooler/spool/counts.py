@@ -27,7 +27,7 @@ from typing import Any
 
 from .directory import Spool
 from .files import is_gone, make_directories, names_if_open, open_without_waiting, write_whole
-from .process import cards
+from .process import lives
 from .unfinished import CARD_NAME, begins_with
 
 logger = logging.getLogger("django_spooler")
@@ -270,11 +270,9 @@ def is_counts(path: str) -> bool:
 
 def _take_over(spool: Spool, path: str) -> Counted | None:
     """Make the file of a dead process ours and return what it has counted, None without any."""
-    there = names_if_open(spool.path("counts"))
-    # After the look above: who came between the two would seem dead, and its counts would double.
-    living = {card.name for card, alive in cards(spool) if alive}
-    for name in there:
-        if name.removeprefix(".") not in living:
+    for name in names_if_open(spool.path("counts")):
+        # Asked after the look above: before it, who came since would be taken for dead, and count twice.
+        if not lives(spool, name.removeprefix(".")):
             left = spool.path("counts", name)
             with contextlib.suppress(OSError):
                 if not is_counts(left):

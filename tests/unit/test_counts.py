@@ -1,5 +1,6 @@
 """What is counted for charts and metrics: kept over deaths and reloads, whatever stands in a file."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from django_spooler.spool import counts
+from django_spooler.spool import process as cards
 from django_spooler.spool.counts import MINUTE, QUARTER, Counts, counted, points
 from django_spooler.spool.directory import Spool
 from django_spooler.spool.process import RUNNER, HeldCard, new_card, new_card_name
@@ -56,6 +58,34 @@ def test_next_process_goes_on_with_what_a_dead_one_has_counted(spool):
         count(Counts(spool, name), "succeeded")
     assert files(spool) == [names[-1]]
     assert counted([spool]).tasks[TASK].ended == [5, 0, 0, 0]
+
+
+def count_beside_a_card_of_a_later_version(directory, name, has_counted, until):
+    cards.asdict = lambda card: {**dataclasses.asdict(card), "of_a_later_version": 1}
+    spool = Spool(directory)
+    card = HeldCard(spool, new_card(RUNNER, "work", "1", name=name))
+    count(Counts(spool, name), "succeeded")
+    has_counted.set()
+    until.wait()
+    card.leave()
+
+
+def test_living_process_keeps_its_file_though_only_a_later_version_reads_its_card(spool):
+    name = new_card_name()
+    fork = multiprocessing.get_context("fork")
+    has_counted, is_looked_at = fork.Event(), fork.Event()
+    later = fork.Process(
+        target=count_beside_a_card_of_a_later_version,
+        args=(spool.directory, name, has_counted, is_looked_at),
+    )
+    later.start()
+    try:
+        assert has_counted.wait(30)
+        Counts(spool, new_card_name())
+        assert files(spool) == [name]
+    finally:
+        is_looked_at.set()
+        later.join()
 
 
 def start_and_count(directory, name, all_are_there, all_have_counted):
