@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from django_spooler.spool.reason import WHY
+
 from . import machine, report
 from .field import peer
 from .instance import MEMORY, Instance, running
@@ -145,10 +147,10 @@ def _left(spool: Path) -> dict[str, int]:
 def _failed(spool: Path) -> int:
     """Return how many tasks failed.
 
-    An entry that holds only why was begun by a process that was killed before it moved the task's
-    file there; the task got another, and this one is removed after an hour.
+    An entry that holds nothing, or only why, was begun by a process that was killed before it moved
+    the task's file there; the task got another, and this one is removed after an hour.
     """
-    return sum(os.listdir(entry) != [";why"] for entry in (spool / "failed").iterdir())
+    return sum(not {WHY}.issuperset(os.listdir(entry)) for entry in (spool / "failed").iterdir())
 
 
 def _wait(condition: Callable[[], bool], finding: str) -> None:
