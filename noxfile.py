@@ -30,13 +30,23 @@ which take minutes, once on each."""
 ONCE = {
     FULL[0]: [
         "tests/browser",
+        "tests/integration/test_arguments.py",
         "tests/integration/test_demo.py",
+        "tests/integration/test_disk.py",
         "tests/integration/test_docs.py",
+        "tests/integration/test_executors.py",
+        "tests/integration/test_neighbours.py",
         "tests/integration/test_wheel.py",
         "tests/torture",
         "tests/types",
     ],
-    FULL[1]: ["tests/integration/test_doctor.py", *CRON],
+    FULL[1]: [
+        "tests/integration/test_attempts.py",
+        "tests/integration/test_doctor.py",
+        "tests/integration/test_faults.py",
+        "tests/integration/test_setups.py",
+        *CRON,
+    ],
 }
 """What takes longest: each full run leaves out, on SQLite, what the other one tries."""
 
