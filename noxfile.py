@@ -13,6 +13,9 @@ MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
+BESIDE = [*FULL, MATRIX[0]]
+"""What runs beside all else."""
+
 TASKS = "tests/integration/test_tasks.py"
 SHORT = ["tests/unit", TASKS]
 CRON = [
@@ -86,7 +89,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 @nox.parametrize(
-    "python,django", [nox.param(*pair, tags=["full"] if pair in FULL else []) for pair in MATRIX]
+    "python,django",
+    [nox.param(*pair, tags=["beside"] if pair in BESIDE else []) for pair in MATRIX],
 )
 def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite."""
