@@ -17,7 +17,6 @@ BESIDE = [*FULL, MATRIX[0]]
 """What runs beside all else."""
 
 TASKS = "tests/integration/test_tasks.py"
-SHORT = ["tests/unit", TASKS]
 CRON = [
     "tests/integration/test_cron.py",
     "tests/integration/test_cron_classes.py",
@@ -97,7 +96,9 @@ def tests(session: nox.Session, django: str) -> None:
     _install(session, django)
     pair = (session.python, django)
     if pair not in FULL:
-        session.run("pytest", "-q", *SHORT, "tests/yardstick", env={"DATABASE": "sqlite"})
+        session.run(
+            "pytest", "-q", "tests/unit", TASKS, "tests/yardstick", env={"DATABASE": "sqlite"}
+        )
         return
     others = [
         f"--ignore={path}" for full_run in FULL if full_run != pair for path in ONCE[full_run]

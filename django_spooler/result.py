@@ -41,10 +41,7 @@ class SpoolerResult(TaskResult):  # type: ignore[type-arg]
 def new_result(task: AnyTask, message: Message) -> SpoolerResult:
     """Return the result of a call that has not been tried yet."""
     result = SpoolerResult.__new__(SpoolerResult)
-    object.__setattr__(result, "task", task)
-    object.__setattr__(result, "_message", message)
-    object.__setattr__(result, "errors", [])
-    object.__setattr__(result, "worker_ids", [])
+    result.set(task=task, _message=message, errors=[], worker_ids=[])
     return result
 
 

@@ -108,7 +108,7 @@ class SpoolerTask(GenericTask[P, R]):
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""
-        return backend_named(self.backend).enqueue(self, args, kwargs)
+        return self.get_backend().enqueue(self, args, kwargs)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> "TaskResult[R]":
         """Queue a call of the task."""

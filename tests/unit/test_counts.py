@@ -17,6 +17,7 @@ from django_spooler.spool.directory import Spool
 from django_spooler.spool.process import RUNNER, HeldCard, new_card, new_card_name
 
 TASK = "shop.tasks.send_invoice"
+fork = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -72,7 +73,6 @@ def count_beside_a_card_of_a_later_version(directory, name, has_counted, until):
 
 def test_living_process_keeps_its_file_though_only_a_later_version_reads_its_card(spool):
     name = new_card_name()
-    fork = multiprocessing.get_context("fork")
     has_counted, is_looked_at = fork.Event(), fork.Event()
     later = fork.Process(
         target=count_beside_a_card_of_a_later_version,
@@ -91,16 +91,14 @@ def test_living_process_keeps_its_file_though_only_a_later_version_reads_its_car
 def start_and_count(directory, name, all_are_there, all_have_counted):
     spool = Spool(directory)
     all_are_there.wait()
-    card = HeldCard(spool, new_card(RUNNER, "work", "1", name=name))
+    _card = HeldCard(spool, new_card(RUNNER, "work", "1", name=name))  # until it dies
     count(Counts(spool, name), "succeeded")
     all_have_counted.wait()  # a dead one's file would be taken over
     os.kill(os.getpid(), signal.SIGKILL)
-    card.leave()
 
 
 def test_processes_that_start_at_once_take_over_what_is_there_once(spool):
     for number in range(1, 26):
-        fork = multiprocessing.get_context("fork")
         barriers = fork.Barrier(4), fork.Barrier(4)
         processes = [
             fork.Process(target=start_and_count, args=(spool.directory, new_card_name(), *barriers))
@@ -121,7 +119,6 @@ def take_over_and_over(directory, until):
 
 def test_reader_sees_each_count_once_while_files_are_taken_over(spool):
     count(Counts(spool, new_card_name()), "succeeded")
-    fork = multiprocessing.get_context("fork")
     seen_enough = fork.Event()
     process = fork.Process(target=take_over_and_over, args=(spool.directory, seen_enough))
     process.start()
