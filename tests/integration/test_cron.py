@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import signal
+import statistics
 import time
 
 import pytest
@@ -31,13 +32,13 @@ def site_with(launch):
 
 @pytest.mark.parametrize("fails", [False, True], ids=["normal", "failing"])
 def test_each_slot_runs_once_over_eight_nodes(site_with, job, fails):
-    site = site_with({"code": job, "every": 1, "fails": fails})
+    site = site_with({"code": job, "every": 2, "fails": fails})
     with nodes(site, 8) as running:
-        site.wait_for("ended", 6, job=job)
+        site.wait_for("ended", 4, job=job)
         for node in running:
             node.wait_until_up()
             node.stop()
-    slots = assert_each_slot_once(site, job, 1, 6)
+    slots = assert_each_slot_once(site, job, 2, 4)
     assert [(run["slot"], run["outcome"]) for run in history(site, job)] == [
         (slot, "failed" if fails else "success") for slot in slots
     ]
@@ -46,7 +47,7 @@ def test_each_slot_runs_once_over_eight_nodes(site_with, job, fails):
 
 @pytest.mark.applies_if(KIND != "sqlite")  # whose nodes share a machine, and so a clock
 def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
-    site = site_with({"code": job, "every": 1})
+    site = site_with({"code": job, "every": 2})
     library = build("clock", tmp_path)
     offsets = {"0": 0, "1": 300, "2": -300, "3": 300}
     began = time.time()
@@ -55,12 +56,13 @@ def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
             (tmp_path / name).write_text(str(seconds))
             clock = environment_of_clock(library, tmp_path / name)
             start(stack, site, name, **clock).wait_until_up()
-        site.wait_for("ended", 6, job=job)
-    slots = assert_each_slot_once(site, job, 1, 6)
-    assert began - 1 <= slots[0] and slots[-1] <= time.time()
+        site.wait_for("ended", 4, job=job)
+        for name in offsets:
+            site.wait_for("pass", 4, node=name)
+    slots = assert_each_slot_once(site, job, 2, 4)
+    assert began - 2 <= slots[0] and slots[-1] <= time.time()
     for name, seconds in offsets.items():
         passes = site.events("pass", node=name)
-        assert len(passes) > 1, "the node was alive"
         assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
 
 
@@ -118,39 +120,39 @@ def test_spooler_starts_each_slot_within_a_second_and_a_long_job_holds_up_none(
 ):
     long = f"{job}-long"  # twice as long as its lease
     site = site_with(
-        {"code": job, "every": 1},
+        {"code": job, "every": 2},
         {"code": long, "every": 1, "seconds": 4, "lease": 2},
         CRON=True,
     )
     launch.server(BARE, site=site)
     site.wait_for("ended", 2, job=long)
-    assert_each_slot_once(site, job, 1, 8)
-    assert_on_time(site, job)
+    assert_each_slot_on_time(site, job, 2, 4)
     assert {"success", "skipped"} <= {run["outcome"] for run in history(site, long)}
     assert "died" not in [run["outcome"] for run in history(site, long)]
 
 
-def assert_on_time(site, job):
-    late = [event for event in site.events("began", job=job) if event["at"] - event["slot"] > 1]
-    assert not late
+def assert_each_slot_on_time(site, job, every, at_least):
+    """Check that it began once for each slot, within a second; at the worst before the next slot."""
+    assert_each_slot_once(site, job, every, at_least)
+    late = [event["at"] - event["slot"] for event in site.events("began", job=job)]
+    assert statistics.median(late) < 1 and max(late) < every, late
 
 
 @pytest.mark.parametrize("setup", [SHIPPED, LAZY], ids=lambda setup: setup.name)
 def test_one_process_of_a_server_ticks_however_it_is_set_up(site_with, launch, job, setup):
-    site = site_with({"code": job, "every": 1}, CRON=True, **setup.settings)
+    site = site_with({"code": job, "every": 2}, CRON=True, **setup.settings)
     launch.server(setup, site=site)
     site.wait_for("ended", 3, job=job)
-    assert_each_slot_once(site, job, 1, 3)
-    assert_on_time(site, job)
+    assert_each_slot_on_time(site, job, 2, 3)
 
 
 def test_plain_worker_ticks_too(site_with, job):
-    site = site_with({"code": job, "every": 1}, CRON=True)
+    site = site_with({"code": job, "every": 2}, CRON=True)
     with site.managing("spooler", "work") as worker:
         site.wait_for("ended", 3, job=job)
         worker.terminate()
         worker.wait(DEADLINE)
-    assert_each_slot_once(site, job, 1, 3)
+    assert_each_slot_once(site, job, 2, 3)
 
 
 def test_reload_cuts_no_run_and_jobs_go_on(site_with, launch, job):
@@ -193,13 +195,12 @@ def test_jobs_go_on_while_a_reload_waits_for_a_long_task(site_with, launch, job,
 
 
 def test_job_of_several_slots_runs_each_on_time_where_it_may_overlap(site_with, launch, job):
-    """A job due every minute that takes three minutes, on four runners, at sixty times the speed."""
-    site = site_with({"code": job, "every": 1, "seconds": 3, "overlap": "allow"}, CRON=True)
+    """A job due every minute that takes three minutes, at thirty times the speed."""
+    site = site_with({"code": job, "every": 2, "seconds": 6, "overlap": "allow"}, CRON=True)
     for _ in range(2):
         launch.server(BARE, site=site)
-    site.wait_for("ended", 4, job=job)
-    assert_each_slot_once(site, job, 1, 6)
-    assert_on_time(site, job)
+    site.wait_for("ended", 3, job=job)
+    assert_each_slot_on_time(site, job, 2, 5)
 
 
 def test_queued_run_begins_as_soon_as_the_one_before_it_has_ended(site_with, launch, job):
@@ -372,7 +373,7 @@ def test_classes_of_django_cron_run_in_the_spoolers_too(launch, job):
 
     wait_until(lambda: len(began()) >= 4, "it ran four times")
     times = sorted(event["monotonic"] for event in began())
-    assert all(1.9 < later - earlier < 3.5 for earlier, later in itertools.pairwise(times))
+    assert all(1.9 < later - earlier < 4 for earlier, later in itertools.pairwise(times))
     listed = servers[0].site.manage("crons", "list")
     assert f"{job}  " in listed and "every 2 seconds" in listed
     servers[0].site.manage("crons", "pause", job)

@@ -96,8 +96,7 @@ def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
             start(stack, site, name, command="loopclasses", **clock).wait_until_up()
         site.wait_for("ended", 5, job=job)
         for name, seconds in offsets.items():
-            passes = site.events("pass", node=name)
-            assert len(passes) > 1, "the node was alive"
+            passes = site.wait_for("pass", 4, node=name)
             assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
     assert_each_due_time_once(site, job, 2, 5)
 
