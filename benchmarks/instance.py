@@ -37,9 +37,18 @@ class Instance:
     """One peer, started afresh in a directory of its own."""
 
     def __init__(
-        self, peer: Peer, directory: Path, *, ini: dict[str, str] | None = None, **options: Any
+        self,
+        peer: Peer,
+        directory: Path,
+        *,
+        ini: dict[str, str] | None = None,
+        environment: dict[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        """``ini`` are options of uWSGI instead of the shipped ones, ``options`` OPTIONS of ours."""
+        """``ini`` are options of uWSGI instead of the shipped ones, ``options`` OPTIONS of ours.
+
+        ``environment`` comes on top of this process's.
+        """
         self.peer = peer
         self.directory = directory
         self._ini = ini or {}
@@ -51,6 +60,7 @@ class Instance:
         self._mark = f"BENCH_DIRECTORY={directory}"
         self._environment = {
             **os.environ,
+            **(environment or {}),
             "PYTHONPATH": str(ROOT),
             "BENCH_DIRECTORY": str(directory),
             "BENCH_BOARD": str(self._boards),

@@ -41,6 +41,10 @@ _LEAKED = 96
 """Bytes that each call of ``uwsgi.spool`` leaves behind in a web worker: two short ``bytes``. Source:
 ``uwsgi_py_dict_get`` and ``uwsgi_py_dict_del`` in uWSGI's ``plugins/python/uwsgi_python.h``."""
 
+_STEADY_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+"""The threshold that glibc begins with, kept: otherwise it follows the largest block ever freed, and
+each thread keeps as much more from then on. Source: M_MMAP_THRESHOLD in ``mallopt(3)``."""
+
 _PATIENCE = 120.0
 
 _PEER = replace(peer("spooler"), name="soak", title="soak", module="soak")
@@ -80,7 +84,8 @@ def run(directory: Path, *, minutes: float, seed: int) -> dict[str, tuple[float,
     Raise AssertionError where something grew, or a task is left or lost.
     """
     chance = random.Random(seed)
-    with running(_PEER, directory, ini={"spooler-processes": "2"}) as instance:
+    two = {"spooler-processes": "2"}
+    with running(_PEER, directory, ini=two, environment=_STEADY_MALLOC) as instance:
         spool = instance.directory / "spool" / "django"
         accepted = 1 + _warm_up(instance, spool)  # the instance has seen one run
         watch = Watch(_survivors(instance))
