@@ -23,6 +23,7 @@ from .compat import (
     BaseTaskBackend,
     InvalidTask,
     InvalidTaskBackend,
+    backend_named,
     task_backends,
 )
 from .conf import Options, entry_problems, problems, queues_problems
@@ -238,7 +239,7 @@ def spooler_backends() -> list[SpoolerBackend]:
     backends = []
     for alias in task_backends:
         with suppress(InvalidTaskBackend):
-            backends.append(task_backends[alias])
+            backends.append(backend_named(alias))
     return [backend for backend in backends if isinstance(backend, SpoolerBackend)]
 
 

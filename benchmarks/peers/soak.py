@@ -14,13 +14,13 @@ _SIZES = (10, 1000, 70_000, 300_000)
 """Characters of an argument: small, and beyond what uWSGI's own packets carry."""
 
 
-@spooler_task
+@spooler_task(max_attempts=None)  # whatever is killed beside it, only what fails stands in failed
 def work(seconds: float, payload: str) -> None:
     """Take some time."""
     board.work(seconds)
 
 
-@spooler_task(takes_context=True, backoff=0.1)
+@spooler_task(takes_context=True, backoff=0.1, max_attempts=None)
 def succeed_later(context: SpoolerContext) -> None:
     """Succeed at the second try."""
     if context.attempt == 1:

@@ -373,7 +373,8 @@ def test_classes_of_django_cron_run_in_the_spoolers_too(launch, job):
 
     wait_until(lambda: len(began()) >= 4, "it ran four times")
     times = sorted(event["monotonic"] for event in began())
-    assert all(1.9 < later - earlier < 4 for earlier, later in itertools.pairwise(times))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(gaps) > 1.9 and statistics.median(gaps) < 4, gaps
     listed = servers[0].site.manage("crons", "list")
     assert f"{job}  " in listed and "every 2 seconds" in listed
     servers[0].site.manage("crons", "pause", job)

