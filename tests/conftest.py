@@ -1,11 +1,16 @@
 """What holds for all tests: which of them apply here, and that CI skips none."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 CI = os.environ.get("CI") == "true"
+
+# As at a terminal, here and in every server that a test starts: what a script runs in the background
+# ignores Ctrl-C, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
