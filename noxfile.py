@@ -13,8 +13,8 @@ MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
-BESIDE = [*FULL, MATRIX[0]]
-"""What runs beside all else."""
+BESIDE = [*FULL, MATRIX[0], MATRIX[-1]]
+"""What runs beside all else, in two lines."""
 
 TASKS = "tests/integration/test_tasks.py"
 CRON = [
@@ -44,8 +44,11 @@ ONCE = {
     ],
     FULL[1]: [
         "tests/integration/test_attempts.py",
+        "tests/integration/test_clock.py",
+        "tests/integration/test_deaths.py",
         "tests/integration/test_doctor.py",
         "tests/integration/test_faults.py",
+        "tests/integration/test_outbox.py",
         "tests/integration/test_setups.py",
         *CRON,
     ],
