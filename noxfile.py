@@ -120,6 +120,8 @@ def servers(session: nox.Session, django: str) -> None:
 def _install(session: nox.Session, django: str) -> None:
     session.install(f"Django~={django}.0", "-r", "tests/requirements.txt")
     _install_this(session, "-e", ".[uwsgi]", f"Django~={django}.0")
+    # Hundreds of processes are started, each of which would compile it anew where none may write.
+    session.run("python", "-m", "compileall", "-q", "django_spooler")
 
 
 def _install_this(session: nox.Session, *what: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .board import Board
 from .field import Peer
 from .processes import family, kill, marked
@@ -58,15 +59,14 @@ class Instance:
         boards = MEMORY if MEMORY.is_dir() else directory
         self._boards = Path(tempfile.mkdtemp(prefix="bench-board-", dir=boards))
         self._mark = f"BENCH_DIRECTORY={directory}"
-        self._environment = {
-            **os.environ,
+        self._environment = processes.environment(
             **(environment or {}),
-            "PYTHONPATH": str(ROOT),
-            "BENCH_DIRECTORY": str(directory),
-            "BENCH_BOARD": str(self._boards),
-            "BENCH_MODULE": f"benchmarks.peers.{peer.module}",
-            "BENCH_OPTIONS": json.dumps({**dict(peer.options), **options}),
-        }
+            PYTHONPATH=str(ROOT),
+            BENCH_DIRECTORY=str(directory),
+            BENCH_BOARD=str(self._boards),
+            BENCH_MODULE=f"benchmarks.peers.{peer.module}",
+            BENCH_OPTIONS=json.dumps({**dict(peer.options), **options}),
+        )
         if peer.settings:
             settings = f"benchmarks.settings.{peer.settings}"
             self._environment["DJANGO_SETTINGS_MODULE"] = settings

@@ -22,7 +22,7 @@ from . import machine, report
 from .field import peer
 from .instance import MEMORY, ROOT, Instance, running
 from .measure import rates, warm_up
-from .processes import clean_up_on_sigterm, cpu_share, frozen, memory, resident
+from .processes import clean_up_on_sigterm, cpu_share, environment, frozen, memory, resident
 
 _PATIENCE = 600.0
 """Seconds for one step."""
@@ -209,15 +209,14 @@ def imported(scale: Scale) -> dict[str, float]:
 
 def _start(scale: Scale, settings: str, more: str) -> tuple[float, float]:
     """Load a site, and return the processor time in ms and the memory in MB it took."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "BENCH_DIRECTORY": str(scale.directory),
-        "BENCH_BOARD": str(scale.directory),
-        "DJANGO_SETTINGS_MODULE": f"benchmarks.settings.{settings}",
-    }
+    site = environment(
+        PYTHONPATH=str(ROOT),
+        BENCH_DIRECTORY=str(scale.directory),
+        BENCH_BOARD=str(scale.directory),
+        DJANGO_SETTINGS_MODULE=f"benchmarks.settings.{settings}",
+    )
     command = [sys.executable, "-c", _START.format(more=more)]
-    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    said = subprocess.run(command, env=site, check=True, capture_output=True, text=True)
     milliseconds, megabytes = said.stdout.split()
     return float(milliseconds), float(megabytes)
 
