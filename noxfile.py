@@ -140,6 +140,7 @@ def coverage(session: nox.Session) -> None:
     than a site's do.
     """
     _install(session, FULL[-1][1])
+    session.install("coverage>=7.13")
     shutil.rmtree(MEASURES, ignore_errors=True)
     MEASURES.mkdir(parents=True)
     env = {"DATABASE": "sqlite", "COVERAGE_FILE": str(MEASURES / "data")}
