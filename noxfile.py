@@ -13,9 +13,6 @@ MATRIX = [("3.10", "5.2"), ("3.11", "5.2"), ("3.12", "6.0"), ("3.12", "6.1"), ("
 FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
-BESIDE = [*FULL, MATRIX[0], MATRIX[-1]]
-"""What runs beside all else, in two lines."""
-
 TASKS = "tests/integration/test_tasks.py"
 CRON = [
     "tests/integration/test_cron.py",
@@ -87,10 +84,7 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize(
-    "python,django",
-    [nox.param(*pair, tags=["beside"] if pair in BESIDE else []) for pair in MATRIX],
-)
+@nox.parametrize("python,django", MATRIX)
 def tests(session: nox.Session, django: str) -> None:
     """Run the tests on SQLite."""
     _install(session, django)
