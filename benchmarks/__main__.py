@@ -20,7 +20,7 @@ from .services import STARTERS, Missing
 
 def main() -> int:
     """Run the comparison; return 1 where something is missing or failed."""
-    options = _parser().parse_args()
+    options = _options()
     clean_up_on_sigterm()
     peers = [peer for peer in PEERS if not options.names or peer.name in options.names]
     missing = _missing(peers)
@@ -32,19 +32,24 @@ def main() -> int:
     run = _run([peer for peer in peers if peer.name not in missing], options)
     run["missing"] = missing
     print("\n".join([report.machine(run), report.setups(run), report.comparison(run)]))
+    for name, reason in missing.items():
+        print(f"Not measured: {name}: {reason}")
     if options.json:
         options.json.write_text(json.dumps(run, indent=1) + "\n")
+    if run["failures"]:
+        print("; ".join(["Not every round was measured", *run["failures"]]))
+        return 1
     if options.publish:
         report.publish(run)
-    return 1 if run["failures"] else 0
+    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [peer.name for peer in PEERS]
     parser.add_argument("names", nargs="*", metavar="PEER", help=f"of {', '.join(names)}; or all")
     parser.add_argument("--size", type=int, default=10_000, help="tasks that wait")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--seconds",
         type=float,
@@ -60,7 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--publish", action="store_true", help="renew the documentation's figures")
     parser.add_argument("--allow-missing", action="store_true", help="do without what is missing")
-    return parser
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}")
+    if options.publish and (options.names or options.allow_missing):
+        parser.error("--publish measures all peers")
+    return options
 
 
 def _missing(peers: Sequence[Peer]) -> dict[str, str]:

@@ -74,7 +74,7 @@ PEERS = (
     Peer(
         name="huey-redis",
         title="Huey, Redis",
-        packages=("huey", "redis"),
+        packages=("huey", "redis", "hiredis"),
         module="huey_redis",
         services=("redis",),
         worker=("-m", "huey.bin.huey_consumer", "benchmarks.peers.huey_redis.huey", "-q", "-n"),
@@ -95,7 +95,7 @@ PEERS = (
     Peer(
         name="celery-redis",
         title="Celery, Redis",
-        packages=("celery", "redis"),
+        packages=("celery", "redis", "hiredis"),
         module="celery_redis",
         services=("redis",),
         worker=(
@@ -109,14 +109,14 @@ PEERS = (
     Peer(
         name="django-q2",
         title="django-q2, Redis",
-        packages=("django-q2", "redis"),
+        packages=("django-q2", "redis", "hiredis"),
         module="django_q2",
         settings="django_q2",
         services=("redis",),
         prepare=_MIGRATE,
         worker=("-m", "django", "qcluster"),
-        setup="one worker, Redis as its broker, successes not saved, no scheduler, a queue limit"
-        " of 500, no recycling",
+        setup="one worker, Redis as its broker, one connection kept by the producer, successes not"
+        " saved, no scheduler, a queue limit of 500, no recycling",
     ),
     Peer(
         name="procrastinate",

@@ -275,6 +275,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=MEMORY, help="default in memory")
     parser.add_argument("--disk", type=Path, default=ROOT / ".cache", help="where FSYNC is tried")
     options = parser.parse_args()
+    if unknown := set(options.rows) - set(names):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
     clean_up_on_sigterm()
     options.disk.mkdir(parents=True, exist_ok=True)
     scale = Scale(options.size, options.directory, options.disk)
