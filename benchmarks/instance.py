@@ -42,11 +42,11 @@ class Instance:
         peer: Peer,
         directory: Path,
         *,
-        ini: dict[str, str] | None = None,
+        ini: dict[str, str | None] | None = None,
         environment: dict[str, str] | None = None,
         **options: Any,
     ) -> None:
-        """``ini`` are options of uWSGI instead of the shipped ones, ``options`` OPTIONS of ours.
+        """``ini`` are options of uWSGI instead of the shipped ones (None: without), ``options`` ours.
 
         ``environment`` comes on top of this process's.
         """

@@ -3,7 +3,7 @@
 Tasks of all sizes, priorities and fates come in at a steady rate, and every few seconds one of two
 spoolers, or its runner, is killed. The other one's processes, the master and the web worker live
 throughout: their memory and their descriptors must stay as they were, and in the end no task may be
-left, nor lost.
+left or lost, nor have run again without a process having been killed.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,9 @@ _LEAKED = 96
 _STEADY_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 """The threshold that glibc begins with, kept: otherwise it follows the largest block ever freed, and
 each thread keeps as much more from then on. Source: M_MMAP_THRESHOLD in ``mallopt(3)``."""
+
+_INI: dict[str, str | None] = {"spooler-processes": "2", "max-requests": None}
+"""Two spoolers, and a web worker that stays for as long as it takes."""
 
 _PATIENCE = 120.0
 
@@ -84,31 +88,33 @@ def run(directory: Path, *, minutes: float, seed: int) -> dict[str, tuple[float,
     Raise AssertionError where something grew, or a task is left or lost.
     """
     chance = random.Random(seed)
-    two = {"spooler-processes": "2"}
-    with running(_PEER, directory, ini=two, environment=_STEADY_MALLOC) as instance:
+    environment = {**_STEADY_MALLOC, "SOAK_SEED": str(seed)}
+    with running(_PEER, directory, ini=_INI, environment=environment) as instance:
         spool = instance.directory / "spool" / "django"
         accepted = 1 + _warm_up(instance, spool)  # the instance has seen one run
         watch = Watch(_survivors(instance))
-        accepted += _load(instance, watch, chance, time.monotonic() + minutes * 60)
-        _wait(lambda: not _left(spool), "tasks are left")
+        more, killed = _load(instance, watch, chance, time.monotonic() + minutes * 60)
+        accepted += more
+        _wait_until_empty(spool)
         alive = {*instance.workers, instance.call("pid"), instance.master}
         replaced = [role for role, pid in watch.pids.items() if pid not in alive]
         assert not replaced, f"replaced: {replaced}"
-        ran, failed = instance.board.count, _failed(spool)
+        ended, failed = _ended(instance.directory), _failed(spool)
     assert failed == accepted // _ROUND, f"{failed} failed of {accepted}"
-    assert ran >= accepted - failed, f"lost: {accepted - failed - ran} of {accepted}"
-    figures, leaked = watch.figures(), accepted * _LEAKED / 1e6
+    _check_ends(ended, accepted, killed)
+    figures = watch.figures()
+    leaked = accepted / 2 * _LEAKED / 1e6  # early and late are half of the time apart
     for name, (early, late) in figures.items():
         growth = _GROWTH if name.endswith("MB") else 0
         growth += leaked if name == "web worker, MB" else 0
         assert late - early <= growth, f"{name}: {early}, {late}"
-    return {"tasks accepted, run": (accepted, ran), **figures}
+    return {"tasks accepted, run": (accepted, ended.total()), **figures}
 
 
 def _warm_up(instance: Instance, spool: Path) -> int:
     """Let each process have seen each kind of task; return how many were accepted."""
     instance.call("enqueue", 10 * _ROUND)
-    _wait(lambda: not _left(spool), "tasks are left")
+    _wait_until_empty(spool)
     return 10 * _ROUND
 
 
@@ -124,9 +130,12 @@ def _survivors(instance: Instance) -> dict[str, int]:
     }
 
 
-def _load(instance: Instance, watch: Watch, chance: random.Random, until: float) -> int:
-    """Enqueue, kill and look until the time is over; return how many tasks were accepted."""
-    accepted = beat = 0
+def _load(instance: Instance, watch: Watch, chance: random.Random, until: float) -> tuple[int, int]:
+    """Enqueue, kill and look until the time is over.
+
+    Return how many tasks were accepted, and how many processes killed.
+    """
+    accepted = killed = beat = 0
     while time.monotonic() < until:
         beat += 1
         next_beat = time.monotonic() + _BEAT
@@ -134,10 +143,31 @@ def _load(instance: Instance, watch: Watch, chance: random.Random, until: float)
         accepted += _PORTION
         if beat % _KILL_EVERY == 0:
             victims = family(instance.call("spooler_pids")[:1])
-            kill(chance.sample(victims, chance.randint(1, len(victims))), signal.SIGKILL)
+            chosen = chance.sample(victims, chance.randint(1, len(victims)))
+            kill(chosen, signal.SIGKILL)
+            killed += len(chosen)
         watch.look()
         time.sleep(max(0.0, next_beat - time.monotonic()))
-    return accepted
+    return accepted, killed
+
+
+def _ended(directory: Path) -> Counter[int]:
+    """Return how often each task came to its end, by its number."""
+    files = (directory / "ended").iterdir()
+    return Counter(int(line) for file in files for line in file.read_text().splitlines())
+
+
+def _check_ends(ended: Counter[int], accepted: int, killed: int) -> None:
+    """Check that no task is lost, and none ran again without its process having been killed."""
+    lost = {number for number in range(accepted) if number % _ROUND != _ROUND - 1} - ended.keys()
+    assert not lost, f"lost: {len(lost)} of {accepted}"
+    again = ended.total() - len(ended)
+    assert again <= killed, f"{again} ran again, and {killed} processes were killed"
+
+
+def _wait_until_empty(spool: Path) -> None:
+    """Wait until no task is left; one that moves on while it is looked for is in no place."""
+    _wait(lambda: not (_left(spool) or _left(spool)), "tasks are left")
 
 
 def _left(spool: Path) -> dict[str, int]:
