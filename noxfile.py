@@ -14,14 +14,15 @@ FULL = [("3.11", "5.2"), ("3.12", "6.1")]
 """Where together every test runs; elsewhere the unit tests, Django's own, and tasks under a real uWSGI."""
 
 TASKS = "tests/integration/test_tasks.py"
+DATABASE = ["tests/integration/test_database.py", "tests/integration/test_outbox.py"]
 CRON = [
     "tests/integration/test_cron.py",
     "tests/integration/test_cron_classes.py",
     "tests/yardstick/test_django_cron.py",
 ]
 ON_SERVERS = {
-    FULL[0]: {"postgresql": [TASKS, *CRON], "mariadb": [TASKS]},
-    FULL[1]: {"postgresql": [TASKS], "mariadb": [TASKS, *CRON]},
+    FULL[0]: {"postgresql": [TASKS, *DATABASE, *CRON], "mariadb": [TASKS]},
+    FULL[1]: {"postgresql": [TASKS], "mariadb": [TASKS, *DATABASE, *CRON]},
 }
 """What is tried on the database servers beside the unit tests that use one: the nodes of periodic jobs,
 which take minutes, once on each."""
@@ -35,7 +36,6 @@ ONCE = {
         "tests/integration/test_docs.py",
         "tests/integration/test_executors.py",
         "tests/integration/test_neighbours.py",
-        "tests/integration/test_wheel.py",
         "tests/torture",
         "tests/types",
     ],
@@ -47,6 +47,7 @@ ONCE = {
         "tests/integration/test_faults.py",
         "tests/integration/test_outbox.py",
         "tests/integration/test_setups.py",
+        "tests/integration/test_wheel.py",
         *CRON,
     ],
 }

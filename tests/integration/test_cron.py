@@ -63,7 +63,7 @@ def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
     assert began - 2 <= slots[0] and slots[-1] <= time.time()
     for name, seconds in offsets.items():
         passes = site.events("pass", node=name)
-        assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
+        assert all(abs(event["at"] - time.time() - seconds) < 150 for event in passes)
 
 
 def lease_of_two(job: str) -> dict[str, object]:
@@ -132,10 +132,10 @@ def test_spooler_starts_each_slot_within_a_second_and_a_long_job_holds_up_none(
 
 
 def assert_each_slot_on_time(site, job, every, at_least):
-    """Check that it began once for each slot, within a second; at the worst before the next slot."""
+    """Check that it began once for each slot, within a second; one at the worst before the next."""
     assert_each_slot_once(site, job, every, at_least)
     late = [event["at"] - event["slot"] for event in site.events("began", job=job)]
-    assert statistics.median(late) < 1 and max(late) < every, late
+    assert sorted(late)[-2] < 1 and max(late) < every, late
 
 
 @pytest.mark.parametrize("setup", [SHIPPED, LAZY], ids=lambda setup: setup.name)
@@ -374,15 +374,17 @@ def test_classes_of_django_cron_run_in_the_spoolers_too(launch, job):
     wait_until(lambda: len(began()) >= 4, "it ran four times")
     times = sorted(event["monotonic"] for event in began())
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert min(gaps) > 1.9 and statistics.median(gaps) < 4, gaps
+    # From start to start it is 2 s by the database's clock; the class itself begins a moment later.
+    assert min(gaps) > 1.5 and statistics.median(gaps) < 4, gaps
     listed = servers[0].site.manage("crons", "list")
     assert f"{job}  " in listed and "every 2 seconds" in listed
     servers[0].site.manage("crons", "pause", job)
     count = len(began())
-    time.sleep(3)  # for longer than its interval: nothing tells that nothing happens
-    assert len(began()) <= count + 1
+    time.sleep(5)  # for longer than two intervals: nothing tells that nothing happens
+    paused = len(began())
+    assert paused <= count + 1
     servers[0].site.manage("crons", "run", job)
-    assert len(began()) > count
+    assert len(began()) == paused + 1
 
 
 @pytest.mark.applies_if(KIND != "sqlite")  # it has no server that could be away

@@ -98,7 +98,7 @@ def test_clocks_that_are_minutes_off_change_nothing(site_with, job, tmp_path):
         site.wait_for("ended", 5, job=job)
         for name, seconds in offsets.items():
             passes = site.wait_for("pass", 4, node=name)
-            assert all(abs(event["at"] - time.time() - seconds) < 60 for event in passes)
+            assert all(abs(event["at"] - time.time() - seconds) < 150 for event in passes)
     assert_each_due_time_once(site, job, 2, 5)
 
 
@@ -231,7 +231,7 @@ def test_spoolers_of_two_servers_run_classes_and_one_goes_on_alone(site_with, la
     runs = [run for run in history(second.site, job) if run["start"]]
     starts = [datetime.fromisoformat(run["start"]) for run in runs]
     gaps = [(later - start).total_seconds() for start, later in itertools.pairwise(starts)]
-    assert min(gaps) > 2 and statistics.median(gaps) < 4, gaps
+    assert min(gaps) > 2 and statistics.median(gaps) < 4 and max(gaps) < 15, gaps
     assert len({run["slot"] for run in runs}) == len(runs) == len(began())
     assert all(row["is_success"] for row in log_of(second.site, job))
 

@@ -178,7 +178,8 @@ def test_unknown_task_names_wait(launch):
     waiting.write_bytes(waiting.read_bytes().replace(b"shop.tasks.echo", b"shop.tasks.gone"))
     assert "shop.tasks.gone (1)" in findings(site)["unknown-task"]["message"]
     launch.server(HEALTHY, site=site)
-    wait_until(lambda: (site.spool / "django" / "ready").rglob("uwsgi_*"), "it was set aside")
+    wait_until(lambda: list((site.spool / "django" / "failed").rglob("uwsgi_*")), "it is set aside")
+    assert not waiting.exists()
     assert findings(site).keys() == {"unknown-task"}
 
 
