@@ -26,7 +26,7 @@ torture:
 	@$(PYTHON) -m tests.torture
 
 # Measures this project beside its peers, with --publish for the documentation too; it needs
-# redis-server and PostgreSQL, and takes half an hour. ARGS='--help' tells what else it can do.
+# redis-server and PostgreSQL, and takes ten minutes. ARGS='--help' tells what else it can do.
 bench:
 	@$(PYTHON) -m venv .cache/bench
 	@.cache/bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt

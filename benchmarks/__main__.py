@@ -17,6 +17,9 @@ from .measure import measure, shuffled
 from .processes import clean_up_on_sigterm
 from .services import STARTERS, Missing
 
+SIZE = 10_000
+ROUNDS = 3
+
 
 def main() -> int:
     """Run the comparison; return 1 where something is missing or failed."""
@@ -48,8 +51,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [peer.name for peer in PEERS]
     parser.add_argument("names", nargs="*", metavar="PEER", help=f"of {', '.join(names)}; or all")
-    parser.add_argument("--size", type=int, default=10_000, help="tasks that wait")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=SIZE, help="tasks that wait")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument(
         "--seconds",
         type=float,

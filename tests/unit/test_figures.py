@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import report
+from benchmarks.__main__ import ROUNDS, SIZE
 from benchmarks.measure import PICTURED
 
 
@@ -29,8 +30,9 @@ def test_picture_shows_the_run(run, theme):
             assert middle is None or f">{report.number(middle)}<" in picture, figure.title
 
 
-def test_readme_shows_both_pictures_and_the_command():
+def test_readme_shows_both_pictures_and_the_command(run):
     readme = (report.ROOT / "README.md").read_text()
     assert "docs/explanation/speed-light.svg" in readme
     assert "docs/explanation/speed-dark.svg" in readme
-    assert "make bench" in readme
+    assert "make bench ARGS=--publish" in readme
+    assert (run["size"], run["rounds"], run["missing"]) == (SIZE, ROUNDS, {}), "as it comes"
