@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from django_spooler.spool.reason import WHY
+from django_spooler.spool.reason import WHY, read_reason
 
 from . import machine, report
 from .field import peer
@@ -100,7 +100,7 @@ def run(directory: Path, *, minutes: float, seed: int) -> dict[str, tuple[float,
         replaced = [role for role, pid in watch.pids.items() if pid not in alive]
         assert not replaced, f"replaced: {replaced}"
         ended, failed = _ended(instance.directory), _failed(spool)
-    assert failed == accepted // _ROUND, f"{failed} failed of {accepted}"
+    assert failed.total() == accepted // _ROUND, f"{failed.total()} failed of {accepted}: {failed}"
     _check_ends(ended, accepted, killed)
     figures = watch.figures()
     leaked = accepted / 2 * _LEAKED / 1e6  # early and late are half of the time apart
@@ -179,13 +179,17 @@ def _left(spool: Path) -> dict[str, int]:
     return {state: count for state, count in counts.items() if count}
 
 
-def _failed(spool: Path) -> int:
-    """Return how many tasks failed.
+def _failed(spool: Path) -> Counter[str]:
+    """Return how many tasks failed, by their name and the reason.
 
     An entry that holds nothing, or only why, was begun by a process that was killed before it moved
     the task's file there; the task got another, and this one is removed after an hour.
     """
-    return sum(not {WHY}.issuperset(os.listdir(entry)) for entry in (spool / "failed").iterdir())
+    entries = (
+        entry for entry in (spool / "failed").iterdir() if not {WHY}.issuperset(os.listdir(entry))
+    )
+    reasons = (read_reason(str(entry)) for entry in entries)
+    return Counter(f"{why.task}: {why.reason}" for why in reasons)
 
 
 def _wait(condition: Callable[[], bool], finding: str) -> None:
