@@ -240,7 +240,8 @@ def _attempt_of(trial: Trial, outcome: Again | Failed) -> Attempt:
 
 def _note_attempt(path: str, attempt: Attempt, trial: Trial) -> None:
     try:
-        with open(path, "ab") as file:
+        with open(path, "r+b") as file:  # "ab" would make one anew that was just taken away
+            file.seek(0, os.SEEK_END)
             # On a line of its own: a full disk, or a death, may have cut the one before.
             file.write(b"\n" + encode_attempt(attempt))
     except OSError:
